@@ -1,0 +1,82 @@
+//! Guards: leaving a scope cancels.
+
+use crate::CancellationToken;
+
+/// Cancels its token when it is dropped, unless it is [disarmed](Self::disarm).
+///
+/// ```
+/// # use cancel_tree::CancellationToken;
+/// let token = CancellationToken::new();
+/// let guard = token.clone().drop_guard();
+/// drop(guard);
+/// assert!(token.is_cancelled());
+/// ```
+#[must_use = "a guard that is dropped at once cancels its token at once"]
+#[derive(Debug)]
+pub struct DropGuard {
+    token: Option<CancellationToken>,
+}
+
+impl DropGuard {
+    pub(crate) fn new(token: CancellationToken) -> Self {
+        Self { token: Some(token) }
+    }
+
+    /// The guarded token.
+    pub fn token(&self) -> &CancellationToken {
+        self.token.as_ref().expect("only disarm and drop take the token")
+    }
+
+    /// Gives the token back, not cancelled by this guard.
+    pub fn disarm(mut self) -> CancellationToken {
+        self.token.take().expect("only disarm and drop take the token")
+    }
+}
+
+impl Drop for DropGuard {
+    fn drop(&mut self) {
+        if let Some(token) = self.token.take() {
+            token.cancel();
+        }
+    }
+}
+
+/// Cancels a borrowed token when it is dropped, unless it is [disarmed](Self::disarm).
+///
+/// ```
+/// # use cancel_tree::CancellationToken;
+/// let token = CancellationToken::new();
+/// {
+///     let _guard = token.drop_guard_ref();
+/// }
+/// assert!(token.is_cancelled());
+/// ```
+#[must_use = "a guard that is dropped at once cancels its token at once"]
+#[derive(Debug)]
+pub struct DropGuardRef<'a> {
+    token: Option<&'a CancellationToken>,
+}
+
+impl<'a> DropGuardRef<'a> {
+    pub(crate) fn new(token: &'a CancellationToken) -> Self {
+        Self { token: Some(token) }
+    }
+
+    /// The guarded token.
+    pub fn token(&self) -> &CancellationToken {
+        self.token.expect("only disarm and drop take the token")
+    }
+
+    /// Gives the token back, not cancelled by this guard.
+    pub fn disarm(mut self) -> &'a CancellationToken {
+        self.token.take().expect("only disarm and drop take the token")
+    }
+}
+
+impl Drop for DropGuardRef<'_> {
+    fn drop(&mut self) {
+        if let Some(token) = self.token.take() {
+            token.cancel();
+        }
+    }
+}

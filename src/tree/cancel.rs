@@ -1,0 +1,211 @@
+//! Cancel: two phases. First every node below is marked, by an iterative walk; then the wakers that were found are run.
+//!
+//! Several cancels may walk the same tree at once. Each goes everywhere (a loser helps, C3), so none depends on
+//! another; who changes a node's CANCELLED from 0 to 1 has its waker to wake (I8). A canceller counts itself as a
+//! visitor of each list that it is inside of; the last visitor to leave sees to the sweep.
+
+use super::head::{CANCELLED, Head, MARKED};
+use super::memory::Bin;
+use super::release::release;
+use super::state::CHILD;
+use super::sweep::sweep;
+use super::wake::Claimed;
+use super::{Node, at, next_of, raise_flag};
+use crate::primitives::{AcqRel, Acquire, Relaxed, Release, abort};
+use core::ptr;
+
+/// No further visitor may enter: somebody has walked the whole list, so everything below is flagged (I7).
+const CLOSED: u32 = 1;
+const VISITOR: u32 = 2;
+
+/// Cancels the subtree of `root`. When it returns, every descendant whose creation had returned before the call is
+/// flagged (C3), and the wakers that this call claimed have been woken.
+///
+/// Lock-free. Allocates nothing, frees nothing of its own (C10).
+///
+/// # Safety
+/// The caller holds a handle on `root`.
+pub(super) unsafe fn cancel(root: *mut Node) {
+    // SAFETY: the handle.
+    unsafe {
+        // Acquire (E9): done means that everything below is flagged.
+        if at(root).head.load(Acquire).is_done() {
+            // It may be the work of a canceller that has not come to the flag yet.
+            raise_flag(root);
+            return;
+        }
+        let mut claimed = Claimed::none();
+        let mut bin = Bin::deferred();
+        walk(root, &mut claimed, &mut bin);
+        drop(bin);
+        // Phase two: from here on nothing of the tree is held but the handles in `claimed` (C14, C16).
+        claimed.wake_all();
+    }
+}
+
+enum Mark {
+    /// We are now a visitor of its list.
+    Enter { first: *mut Node },
+    /// Nothing below it, or all of it is flagged.
+    Skip,
+    /// It has been replaced by this one.
+    Alias(*mut Node),
+}
+
+/// Marks `root` and everything below it, and claims the wakers.
+///
+/// # Safety
+/// The caller holds a handle on `root`.
+unsafe fn walk(root: *mut Node, claimed: &mut Claimed, bin: &mut Bin) {
+    // SAFETY: by our visits every node on the path from `root` is kept, and so is whatever stands in their lists, in
+    // limbo or not yet swept (I6).
+    unsafe {
+        let Mark::Enter { first } = mark(root, claimed, bin) else {
+            return;
+        };
+        let (mut owner, mut node) = (root, first);
+        loop {
+            if node.is_null() {
+                leave(owner, bin);
+                if ptr::eq(owner, root) {
+                    return;
+                }
+                (node, owner) = after(owner);
+                continue;
+            }
+            match mark(node, claimed, bin) {
+                Mark::Enter { first } => (owner, node) = (node, first),
+                Mark::Skip => {
+                    // Acquire (E13): `next` below is the one that goes with this parent.
+                    if ptr::eq(at(node).parent.load(Acquire), owner) {
+                        node = next_of(node);
+                    } else {
+                        (node, owner) = after(node);
+                    }
+                }
+                Mark::Alias(heir) => node = heir,
+            }
+        }
+    }
+}
+
+/// What follows `node` in its list, and the owner of that list.
+///
+/// # Safety
+/// The caller visits that list, and `node` was reached by it.
+unsafe fn after(mut node: *mut Node) -> (*mut Node, *mut Node) {
+    // SAFETY: the visit.
+    unsafe {
+        loop {
+            // Acquire (E13): as in `walk`.
+            let parent = at(node).parent.load(Acquire);
+            // A relay that has just been replaced by `node`: what follows `node` is what follows the relay.
+            // Acquire: see above; its own `next` and `parent`.
+            if at(parent).head.load(Acquire).is_forwarded() {
+                node = parent;
+            } else {
+                return (next_of(node), parent);
+            }
+        }
+    }
+}
+
+/// Marks one node, by our own step or by helping who did it, and becomes a visitor of its list if there is a reason to.
+///
+/// # Safety
+/// The caller visits the list that the node is in, or holds a handle on it.
+unsafe fn mark(node: *mut Node, claimed: &mut Claimed, bin: &mut Bin) -> Mark {
+    // SAFETY: the visit, or the handle.
+    unsafe {
+        // Acquire (E6, E9): if it is marked, who did it; if it is done, everything below.
+        let mut head = at(node).head.load(Acquire);
+        loop {
+            if head.is_forwarded() {
+                return Mark::Alias(head.first());
+            }
+            if head.is_cancelled() {
+                raise_flag(node);
+                if head.is_done() {
+                    return Mark::Skip;
+                }
+                break;
+            }
+            let marked = frozen(head);
+            // Release (E6): the caller's writes before `cancel`, for those who help or find it marked (C11).
+            // Acquire (E1, E2): the children; and every pruner's session before this point, so that nothing which
+            // was freed at the end of one can be reached by us (I5).
+            match at(node).head.replace(head, marked, AcqRel, Acquire) {
+                Ok(()) => {
+                    at(node).flag.store(1, Release); // Release (E7, C11).
+                    if head.is_waited() {
+                        claimed.claim(node, bin);
+                    }
+                    if marked.is_done() {
+                        return Mark::Skip;
+                    }
+                    head = marked;
+                    break;
+                }
+                Err(newer) => head = newer,
+            }
+        }
+        if enter(node) { Mark::Enter { first: head.first() } } else { Mark::Skip }
+    }
+}
+
+/// The head of a node that is being cancelled: news is dropped, for the sweeper empties the dead stack anyway; and a node
+/// without children is done at once.
+fn frozen(head: Head) -> Head {
+    let head = head.without(MARKED).with(CANCELLED);
+    if head.is_empty() { head.with(MARKED) } else { head }
+}
+
+/// Becomes a visitor, unless the list is closed: then all below is flagged.
+///
+/// # Safety
+/// As [`mark`].
+unsafe fn enter(node: *mut Node) -> bool {
+    // SAFETY: the caller's contract.
+    unsafe {
+        // Acquire (E9): if it is closed, the flags that this stands for.
+        let mut visit = at(node).visit.load(Acquire);
+        while visit & CLOSED == 0 {
+            if visit > u32::MAX - 2 * VISITOR {
+                abort();
+            }
+            // Relaxed: the list was acquired by its head; `leave` carries the order.
+            match at(node).visit.compare_exchange(visit, visit + VISITOR, Relaxed, Acquire) {
+                Ok(_) => return true,
+                Err(newer) => visit = newer,
+            }
+        }
+        false
+    }
+}
+
+/// The end of a list: closes it, and if we were the last visitor, sees to the sweep.
+///
+/// # Safety
+/// The caller is a visitor of the list, has walked all of it, and keeps `owner` otherwise.
+unsafe fn leave(owner: *mut Node, bin: &mut Bin) {
+    // SAFETY: the visit, and then what else keeps `owner`.
+    unsafe {
+        let mut visit = at(owner).visit.load(Relaxed);
+        loop {
+            let left = (visit | CLOSED) - VISITOR;
+            // Release (E9): our walk comes before the sweep, our flags before whoever finds the list closed.
+            // Acquire (E9): if we are the last, the others' walks.
+            match at(owner).visit.compare_exchange(visit, left, AcqRel, Relaxed) {
+                Ok(_) if left == CLOSED => break,
+                Ok(_) => return,
+                Err(newer) => visit = newer,
+            }
+        }
+        // AcqRel (E10), with `leave_cancelled`: of the last pruner and the last visitor, the second sweeps. Release
+        // (E9): the flags below, for who finds the node done.
+        if !at(owner).head.change(AcqRel, |head| head.with(MARKED)).is_pruning() {
+            let claims = sweep(owner, bin);
+            release(owner, claims * CHILD, bin);
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! The parent's list: taking nodes out of it, one pruner at a time, whom nobody waits for.
+//!
+//! A dropper that finds nobody inside becomes the pruner. One that finds somebody inside leaves its node on the dead
+//! stack and tells the pruner by a mark in the head word, which the pruner cannot fail to see: the word that releases
+//! the list is the word that carries the mark (flat combining; Hendler, Incze, Shavit and Tzafrir, SPAA 2010).
+
+use super::collapse::{collapse, unpin_or_bury};
+use super::head::{Head, MARKED, PRUNING};
+use super::memory::Bin;
+use super::release::hand_over;
+use super::sweep::sweep;
+use super::{Node, at, next_of};
+use crate::primitives::{AcqRel, Acquire, Relaxed, Release, Word};
+use core::ptr;
+
+/// What to do with a pinned relay that a pruner comes upon.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Relays {
+    /// Replace it by its child.
+    Collapse,
+    /// Only unpin it: the list belongs to a relay that is itself being looked at, and will be again (I13).
+    Unpin,
+}
+
+/// Has `node`, dead or a relay pinned by the caller, dealt with in the list of `parent`: now, by the pruner who is
+/// inside, or by the sweeper if the parent is cancelled. Returns claims on the parent that the caller has to give back
+/// over and above his own.
+///
+/// # Safety
+/// The caller has the duty for `node`, holds a claim on `parent`, and does not touch the node again.
+pub(super) unsafe fn reap(parent: *mut Node, node: *mut Node, bin: &mut Bin) -> Word {
+    // SAFETY: `parent` by the caller's claim; `node` by his duty until it is pushed or handed over.
+    unsafe {
+        let mut head = at(parent).head.load(Relaxed);
+        while !head.is_cancelled() {
+            if head.is_pruning() {
+                return match push_dead(parent, node) {
+                    Ok(()) => tell_the_pruner(parent, bin),
+                    Err(Closed) => hand_over(node, bin),
+                };
+            }
+            // Acquire (E2): what the previous pruners wrote to the list.
+            match at(parent).head.replace(head, head.with(PRUNING), Acquire, Relaxed) {
+                Ok(()) => {
+                    // Relaxed: whether it is pinned is settled, by us or by who acquired it for us.
+                    if !at(node).state.load(Relaxed).is_pinned() && unlink_first_and_leave(parent, node, head) {
+                        bin.put(node);
+                        return 0;
+                    }
+                    at(node).link.with_mut(|link| *link = ptr::null_mut());
+                    return prune(parent, node, Relays::Collapse, bin);
+                }
+                Err(newer) => head = newer,
+            }
+        }
+        hand_over(node, bin)
+    }
+}
+
+/// The dead stack of a list that has been swept.
+struct Closed;
+
+/// # Safety
+/// As [`reap`]. After `Ok` the node is the pruner's.
+unsafe fn push_dead(parent: *mut Node, node: *mut Node) -> Result<(), Closed> {
+    // SAFETY: the node is the caller's until the push goes through; so is its `link` (I12).
+    unsafe {
+        let mut top = at(parent).dead.load(Relaxed);
+        loop {
+            if ptr::eq(top, Node::CLOSED) {
+                return Err(Closed);
+            }
+            at(node).link.with_mut(|link| *link = top);
+            // Release (E3): `link`, and all that was done with the node, for the pruner or the sweeper.
+            match at(parent).dead.compare_exchange(top, node, Release, Relaxed) {
+                Ok(_) => return Ok(()),
+                Err(newer) => top = newer,
+            }
+        }
+    }
+}
+
+/// After a push on the dead stack: makes sure that somebody looks at it.
+///
+/// # Safety
+/// The caller holds a claim on `parent`.
+unsafe fn tell_the_pruner(parent: *mut Node, bin: &mut Bin) -> Word {
+    // SAFETY: the caller's claim.
+    unsafe {
+        let mut head = at(parent).head.load(Relaxed);
+        loop {
+            if head.is_cancelled() {
+                // The sweeper empties the stack, be it before or after our push: it closes it by an RMW.
+                return 0;
+            }
+            if head.is_pruning() {
+                // A read-modify-write even if the mark is there: what we have loaded may be old, and the pruner may
+                // have taken the mark, and the stack before our push. Release (E4): our push comes before his swap.
+                match at(parent).head.replace(head, head.with(MARKED), Release, Relaxed) {
+                    Ok(()) => return 0,
+                    Err(newer) => head = newer,
+                }
+            } else {
+                // He has left: then we are the pruner. Acquire (E2).
+                match at(parent).head.replace(head, head.with(PRUNING), Acquire, Relaxed) {
+                    Ok(()) => {
+                        // Acquire (E3).
+                        let todo = at(parent).dead.swap(ptr::null_mut(), Acquire);
+                        return prune(parent, todo, Relays::Collapse, bin);
+                    }
+                    Err(newer) => head = newer,
+                }
+            }
+        }
+    }
+}
+
+/// Works off `todo`, and what comes in meanwhile, and leaves the list. Returns claims on `parent` to give back.
+///
+/// Lock-free: it goes round only because another thread has pushed a child, left a dead node, or cancelled.
+///
+/// # Safety
+/// The caller holds PRUNING of `parent` and a claim on it, and gives up the former. `todo` is a chain of nodes of the
+/// parent's list, through `link`, that are dead or pinned, and his.
+pub(super) unsafe fn prune(parent: *mut Node, mut todo: *mut Node, relays: Relays, bin: &mut Bin) -> Word {
+    let mut claims = 0;
+    let mut unlinked = Unlinked(ptr::null_mut());
+    // SAFETY: PRUNING makes the list and the nodes on the dead stack ours (I9).
+    unsafe {
+        loop {
+            while !todo.is_null() {
+                let node = todo;
+                todo = at(node).link.with(|link| *link);
+                // Relaxed: PINNED of a node on the stack is settled (its pusher had the duty), and was acquired with
+                // the stack (E3).
+                if !at(node).state.load(Relaxed).is_pinned() {
+                    unlink(parent, node);
+                    unlinked.add(node);
+                } else if relays == Relays::Collapse {
+                    claims += collapse(parent, node, &mut unlinked, bin);
+                } else {
+                    claims += unpin_or_bury(parent, node, &mut unlinked);
+                }
+            }
+            // Relaxed: only compared; the step that follows carries the order.
+            let head = at(parent).head.load(Relaxed);
+            if head.is_cancelled() {
+                return claims + leave_cancelled(parent, unlinked, bin);
+            }
+            if head.has_news() {
+                // First the mark, then the stack: whoever pushes after the swap marks after the mark was taken.
+                // Acquire (E4): the pushes that were announced by it.
+                if at(parent).head.replace(head, head.without(MARKED), Acquire, Relaxed).is_ok() {
+                    todo = at(parent).dead.swap(ptr::null_mut(), Acquire); // Acquire (E3).
+                }
+            // Release (E2): what we wrote to the list. If it goes through, no canceller has come while the nodes
+            // were unlinked, so no walker can be on them or ever reach them (I5).
+            } else if at(parent).head.replace(head, head.without(PRUNING), Release, Relaxed).is_ok() {
+                bin.put_all(unlinked.0);
+                return claims;
+            }
+        }
+    }
+}
+
+/// The pruner's way out of a list that was cancelled while he was inside.
+///
+/// # Safety
+/// As [`prune`].
+unsafe fn leave_cancelled(parent: *mut Node, unlinked: Unlinked, bin: &mut Bin) -> Word {
+    // SAFETY: PRUNING until the change; afterwards a claim on the parent, and the sweep if it has fallen to us.
+    unsafe {
+        // A walker may be on what we unlinked: it stays in limbo until the sweep. Written even if there is nothing, for
+        // until now the field had another meaning.
+        at(parent).fixed.with_mut(|fixed| *fixed = unlinked.0.map_addr(|address| address | Node::LIMBO));
+        // AcqRel (E10), with `leave`: of the last pruner and the last visitor, the second sweeps.
+        if at(parent).head.change(AcqRel, |head| head.without(PRUNING)).is_done() { sweep(parent, bin) } else { 0 }
+    }
+}
+
+/// Nodes that the pruner has taken out of the list and not yet given back, chained through `link`.
+pub(super) struct Unlinked(*mut Node);
+
+impl Unlinked {
+    /// # Safety
+    /// The pruner's: the node is out of the list and, if it is dead, its dropper has let go of it.
+    pub(super) unsafe fn add(&mut self, node: *mut Node) {
+        // SAFETY: the caller's contract makes `link` ours (I12).
+        unsafe { at(node).link.with_mut(|link| *link = self.0) };
+        self.0 = node;
+    }
+}
+
+/// Takes a node out of the list; it keeps its `next` (I4).
+///
+/// # Safety
+/// The caller holds PRUNING of `parent`; `node` is in its list.
+pub(super) unsafe fn unlink(parent: *mut Node, node: *mut Node) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let next = next_of(node);
+        if at_the_front(parent, node, next, next) {
+            return;
+        }
+        let prev = at(node).prev.with(|prev| *prev);
+        // Release (E13): `next` may be an heir that only its place in the list has published.
+        at(prev).next.store(next, Release);
+        if !next.is_null() {
+            at(next).prev.with_mut(|link| *link = prev);
+        }
+    }
+}
+
+/// Puts `heir` in the place of `node`, which keeps its `next` (I4). `heir.next` is `node.next` already.
+///
+/// # Safety
+/// As [`unlink`]; the caller keeps `heir` by its pin, and its `prev` is the caller's.
+pub(super) unsafe fn replace(parent: *mut Node, node: *mut Node, heir: *mut Node) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let next = next_of(node);
+        at(heir).prev.with_mut(|link| *link = ptr::null_mut());
+        if at_the_front(parent, node, next, heir) {
+            return;
+        }
+        let prev = at(node).prev.with(|prev| *prev);
+        at(heir).prev.with_mut(|link| *link = prev);
+        // Release (E13): the heir's new `next` and `parent`.
+        at(prev).next.store(heir, Release);
+        if !next.is_null() {
+            at(next).prev.with_mut(|link| *link = heir);
+        }
+    }
+}
+
+/// If `node` is the first of the list, makes `heir` the first instead. If not, sees to it that `node` has a `prev`.
+///
+/// # Safety
+/// As [`unlink`].
+unsafe fn at_the_front(parent: *mut Node, node: *mut Node, next: *mut Node, heir: *mut Node) -> bool {
+    // SAFETY: PRUNING makes `prev` and `fixed` ours (I9).
+    unsafe {
+        if at(node).prev.with(|prev| !(*prev).is_null()) {
+            return false;
+        }
+        step_fixed_off(parent, node, next);
+        let mut head = at(parent).head.load(Relaxed);
+        while ptr::eq(head.first(), node) {
+            // Release (E13): the heir's fields, for walkers and pruners that come by the head. Allowed on a cancelled
+            // node too: walkers find `node` in limbo.
+            match at(parent).head.replace(head, head.with_first(heir), Release, Relaxed) {
+                Ok(()) => return true,
+                Err(newer) => head = newer,
+            }
+        }
+        give_prevs(parent);
+        false
+    }
+}
+
+/// Before `node` leaves the list: if it is the one that `fixed` names, `fixed` moves on to the next one. True to L1 also
+/// while `node` still stands.
+///
+/// # Safety
+/// As [`unlink`].
+unsafe fn step_fixed_off(parent: *mut Node, node: *mut Node, next: *mut Node) {
+    // SAFETY: PRUNING makes `prev` and `fixed` ours (I9).
+    unsafe {
+        at(parent).fixed.with_mut(|fixed| {
+            if ptr::eq(*fixed, node) {
+                *fixed = next;
+                if !next.is_null() {
+                    at(next).prev.with_mut(|prev| *prev = ptr::null_mut());
+                }
+            }
+        });
+    }
+}
+
+/// Gives every node but the first its `prev`. Each node gets it once, so this is O(1) amortised over the pushes.
+///
+/// # Safety
+/// As [`unlink`].
+unsafe fn give_prevs(parent: *mut Node) {
+    // SAFETY: PRUNING makes `prev` and `fixed` ours, and keeps the nodes in the list (I9).
+    unsafe {
+        // Acquire (E1): the fields of the nodes pushed since.
+        let first = at(parent).head.load(Acquire).first();
+        let fixed = at(parent).fixed.with_mut(|fixed| core::mem::replace(&mut *fixed, first));
+        let mut node = first;
+        while !ptr::eq(node, fixed) {
+            let next = next_of(node);
+            if next.is_null() {
+                break;
+            }
+            at(next).prev.with_mut(|prev| *prev = node);
+            node = next;
+        }
+    }
+}
+
+/// The pruner's way out if the node that brought him is the first of the list: one step unlinks it and leaves.
+///
+/// # Safety
+/// The caller has just changed the parent's head from `head` by adding PRUNING; `node` is dead and in the list.
+unsafe fn unlink_first_and_leave(parent: *mut Node, node: *mut Node, head: Head) -> bool {
+    if !ptr::eq(head.first(), node) {
+        return false;
+    }
+    // SAFETY: PRUNING makes the list ours (I9), until the step that gives it up. Nothing is touched after it.
+    unsafe {
+        let next = next_of(node);
+        step_fixed_off(parent, node, next);
+        // Release (E2, E13): as in `prune` and `at_the_front`.
+        at(parent).head.replace(head.with(PRUNING), head.with_first(next), Release, Relaxed).is_ok()
+    }
+}

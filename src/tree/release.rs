@@ -1,0 +1,77 @@
+//! Giving claims back: the end of nodes, and what it obliges to. Iterative: it climbs, over nodes that have died.
+
+use super::memory::Bin;
+use super::prune::reap;
+use super::state::{CHILD, Duty};
+use super::{Node, at};
+use crate::primitives::{AcqRel, Acquire, Relaxed, Word};
+
+/// Gives back `claims` on `node`, and does what follows from it, up the tree as far as nodes die or become relays.
+///
+/// Lock-free: each retry means that another thread's step went through, and the climb goes over nodes that have ended.
+///
+/// # Safety
+/// The caller holds the claims and does not use the node on their strength afterwards.
+pub(super) unsafe fn release(mut node: *mut Node, mut claims: Word, bin: &mut Bin) {
+    while claims != 0 {
+        // SAFETY: the claims keep the node until they are given back (I2), and by them it may be touched (I3). A duty
+        // is a claim in itself: on the node, and through the node's own claim on its parent.
+        unsafe {
+            let duty = at(node).state.release(claims);
+            match duty {
+                Duty::None => return,
+                Duty::Free => return bin.put(node),
+                Duty::Bury | Duty::Relocate => {}
+            }
+            // Relaxed: `parent` is written under the pin and published by the unpin (E14), which our own
+            // read-modify-write of the state has acquired (I11).
+            let parent = at(node).parent.load(Relaxed);
+            if duty == Duty::Relocate {
+                // The node's claim on its parent will go over to its child, and then it is no longer ours to stand on.
+                at(parent).state.add_child();
+            }
+            // One claim is the dead node's, or the temporary one: it was ours while we were at the parent.
+            claims = CHILD * (1 + reap(parent, node, bin));
+            node = parent;
+        }
+    }
+}
+
+/// The parent `node` came to has been frozen by a cancel: leaves the node to the sweeper of the parent's list.
+///
+/// `node` is dead, or it is a relay that the caller has pinned. Returns the claims on the parent that fall to the caller
+/// over and above the one he came with.
+///
+/// # Safety
+/// The caller has the duty for the node (dead and not pinned, or his own pin) and a claim on its parent. He does not
+/// touch the node again.
+pub(super) unsafe fn hand_over(node: *mut Node, bin: &mut Bin) -> Word {
+    // SAFETY: until the read-modify-write that lets go of it the node is the caller's by his duty; afterwards it is
+    // touched by the one who came second (I2).
+    unsafe {
+        // Acquire (E8): if the node has died under our pin, what its last claimant did comes before the free.
+        let mut state = at(node).state.load(Acquire);
+        if !state.is_pinned() {
+            // Ours by its death, the claim that we came with is its own.
+            if !at(node).state.hand_over().is_linked() {
+                bin.put(node);
+            }
+            return 0;
+        }
+        loop {
+            if state.is_dead() && !state.is_linked() {
+                // The sweeper has passed, met the pin, and left the node and its claim to us.
+                bin.put(node);
+                return 1;
+            }
+            let to = if state.is_dead() { state.unpinned().handed() } else { state.unpinned() };
+            // AcqRel (E11): as `AtomicState::hand_over`. Acquire on failure (E8): as above.
+            match at(node).state.replace(state, to, AcqRel, Acquire) {
+                // Alive and linked: it keeps its claim, which the sweeper or its own death gives back.
+                Ok(()) if !state.is_dead() && state.is_linked() => return 0,
+                Ok(()) => return 1,
+                Err(newer) => state = newer,
+            }
+        }
+    }
+}

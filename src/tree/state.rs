@@ -1,0 +1,284 @@
+//! The state word: who still needs the node, and what has become of its place in the parent's list.
+//!
+//! ```text
+//! | handles        | children       | RETRY | PINNED | HANDED | LINKED |
+//! | 32 bits (13)   | 28 bits (15)   |   3   |   2    |   1    |   0    |      (in brackets: without 64-bit atomics)
+//! ```
+//!
+//! A *handle* is a token, a future of a second waiter, or an entry in a canceller's list of wakers. A *child claim*
+//! belongs to a child that stands in this node's list, or, for a while, to a thread that relocates one.
+//!
+//! | count | LINKED | HANDED | PINNED | RETRY | meaning |
+//! |---|---|---|---|---|---|
+//! | > 0 | 1 | 0 | 0 | 0 | alive, in its parent's list |
+//! | > 0 | 0 | 0 | 0 | 0 | alive, a root: born so, or its parent's list has been swept |
+//! | > 0 | 1 | 0 | 1 | r | one thread has this node's relocation in hand; r: look again before you unpin it |
+//! | > 0 | 0 | 0 | 1 | r | the same, and the sweeper came by: the claim on the parent is the pin holder's to give back |
+//! | 0 | 1 | 0 | 0 | 0 | dead; the one who took the last claim buries it |
+//! | 0 | l | 0 | 1 | r | died under the pin: the holder of the pin buries it |
+//! | 0 | 1 | 1 | 0 | 0 | dead, and its dropper has let go of it: the sweeper of the parent frees it |
+//! | 0 | 0 | 0 | 0 | 0 | dead and unlinked: who sees this in his own read-modify-write frees it |
+//!
+//! No atomics here but the loop that applies a transition; the transitions are pure and have unit tests.
+
+use crate::primitives::{AcqRel, AtomicWord, Relaxed, Word, abort};
+
+/// The node stands in its parent's list. Cleared once, by the sweeper of the parent.
+const LINKED: Word = 0b0001;
+/// The node is dead and nobody but the sweeper of its parent may touch it.
+const HANDED: Word = 0b0010;
+/// One thread has the relocation of this node in hand (see `collapse`).
+const PINNED: Word = 0b0100;
+/// The node became a relay again while it was pinned.
+const RETRY: Word = 0b1000;
+const FLAGS: Word = LINKED | HANDED | PINNED | RETRY;
+
+const CHILD_SHIFT: u32 = 4;
+const HANDLE_SHIFT: u32 = if Word::BITS == 64 { 32 } else { 19 };
+
+/// One child claim.
+pub(super) const CHILD: Word = 1 << CHILD_SHIFT;
+/// One handle.
+pub(super) const HANDLE: Word = 1 << HANDLE_SHIFT;
+
+const CHILDREN: Word = (HANDLE - 1) & !FLAGS;
+const HANDLES: Word = !(HANDLE - 1);
+// Half of what fits: the other half is room for the threads that are between their addition and their abort.
+const MAX_CHILDREN: Word = CHILDREN >> (CHILD_SHIFT + 1);
+const MAX_HANDLES: Word = HANDLES >> (HANDLE_SHIFT + 1);
+
+/// A copy of the state word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct State(Word);
+
+/// What the thread that gave back claims has to do next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub(super) enum Duty {
+    /// Nothing: the node lives on, or a pin holder will look after it.
+    None,
+    /// The node is dead and in no list: free it.
+    Free,
+    /// The node is dead and still in its parent's list: have it unlinked, then give back its claim on the parent.
+    Bury,
+    /// The node has become a relay and this thread has pinned it: have it replaced by its only child.
+    Relocate,
+}
+
+impl State {
+    /// A node in no list, with one handle.
+    pub(super) const ROOT: State = State(HANDLE);
+    /// A node that is about to stand in its parent's list, with one handle.
+    pub(super) const CHILD: State = State(HANDLE | LINKED);
+
+    pub(super) fn is_linked(self) -> bool {
+        self.0 & LINKED != 0
+    }
+    pub(super) fn is_handed(self) -> bool {
+        self.0 & HANDED != 0
+    }
+    pub(super) fn is_pinned(self) -> bool {
+        self.0 & PINNED != 0
+    }
+    pub(super) fn has_retry(self) -> bool {
+        self.0 & RETRY != 0
+    }
+    /// Nobody holds a claim, and nobody ever will again.
+    pub(super) fn is_dead(self) -> bool {
+        self.0 & !FLAGS == 0
+    }
+    pub(super) fn has_handle(self) -> bool {
+        self.0 & HANDLES != 0
+    }
+    /// No handle and exactly one child claim.
+    pub(super) fn has_one_child_only(self) -> bool {
+        self.0 & !FLAGS == CHILD
+    }
+    /// A node that only passes on what its ancestors say to its single child.
+    fn is_relay(self) -> bool {
+        self.has_one_child_only() && self.is_linked()
+    }
+    pub(super) fn with_handle(self) -> State {
+        State(self.0 + HANDLE)
+    }
+    pub(super) fn pinned(self) -> State {
+        State(self.0 | PINNED)
+    }
+    pub(super) fn unpinned(self) -> State {
+        State(self.0 & !(PINNED | RETRY))
+    }
+    pub(super) fn handed(self) -> State {
+        State(self.0 | HANDED)
+    }
+
+    /// The state after `claims` have been given back, and what that obliges to.
+    ///
+    /// A relay is pinned in the same step: once our claim is gone nothing else would keep it alive for us. A relay
+    /// that is pinned already gets RETRY in the same step, so that its holder cannot miss it (calibrated: `retry`).
+    fn released(self, claims: Word) -> (State, Duty) {
+        debug_assert!(claims & FLAGS == 0 && self.0 >= claims, "more claims given back than were held");
+        let left = State(self.0 - claims);
+        if left.is_dead() {
+            match (left.is_pinned(), left.is_linked()) {
+                (true, _) => (left, Duty::None),
+                (false, true) => (left, Duty::Bury),
+                (false, false) => (left, Duty::Free),
+            }
+        } else if left.is_relay() {
+            if left.is_pinned() { (State(left.0 | RETRY), Duty::None) } else { (left.pinned(), Duty::Relocate) }
+        } else {
+            (left, Duty::None)
+        }
+    }
+}
+
+/// The word itself. Every change is a read-modify-write, so that its modification order is one story.
+pub(super) struct AtomicState(AtomicWord);
+
+impl AtomicState {
+    pub(super) fn new(state: State) -> Self {
+        Self(AtomicWord::new(state.0))
+    }
+
+    pub(super) fn load(&self, order: crate::primitives::Ordering) -> State {
+        State(self.0.load(order))
+    }
+
+    /// Compare-and-swap; on failure the newest state, read with `failure`.
+    pub(super) fn replace(
+        &self,
+        from: State,
+        to: State,
+        success: crate::primitives::Ordering,
+        failure: crate::primitives::Ordering,
+    ) -> Result<(), State> {
+        self.0.compare_exchange(from.0, to.0, success, failure).map(drop).map_err(State)
+    }
+
+    /// Adds a handle. The caller holds one.
+    pub(super) fn retain(&self) {
+        // Relaxed: as in `Arc`, the caller's own claim keeps the node, and nothing is read on the strength of this.
+        if State(self.0.fetch_add(HANDLE, Relaxed)).0 >> HANDLE_SHIFT > MAX_HANDLES {
+            abort();
+        }
+    }
+
+    /// Adds a child claim. The caller holds a claim, or the pin of a child.
+    pub(super) fn add_child(&self) {
+        // Relaxed: as `retain`.
+        if (self.0.fetch_add(CHILD, Relaxed) & CHILDREN) >> CHILD_SHIFT > MAX_CHILDREN {
+            abort();
+        }
+    }
+
+    /// Takes back a child claim that cannot be the last one: the caller holds a handle.
+    pub(super) fn cancel_child(&self) {
+        // Relaxed: the caller's handle, given back later by `release`, carries the order.
+        self.0.fetch_sub(CHILD, Relaxed);
+    }
+
+    /// Adds a handle unless there is none: a node without a handle never has one again.
+    pub(super) fn try_retain(&self) -> bool {
+        let mut state = self.load(Relaxed);
+        while state.has_handle() {
+            if state.0 >> HANDLE_SHIFT > MAX_HANDLES {
+                abort();
+            }
+            // Relaxed: as `retain`; the caller's visit of the list keeps the node.
+            match self.replace(state, state.with_handle(), Relaxed, Relaxed) {
+                Ok(()) => return true,
+                Err(newer) => state = newer,
+            }
+        }
+        false
+    }
+
+    /// Gives back `claims` and tells what that obliges to.
+    #[inline]
+    pub(super) fn release(&self, claims: Word) -> Duty {
+        let mut state = self.load(Relaxed);
+        loop {
+            let (to, duty) = state.released(claims);
+            // Release (E8): what I did with the node comes before its free. Acquire (E8): if I am the one who frees
+            // or buries it, what everybody else did comes before that; and `parent` is the last one stored (I11).
+            match self.replace(state, to, AcqRel, Relaxed) {
+                Ok(()) => return duty,
+                Err(newer) => state = newer,
+            }
+        }
+    }
+
+    /// Gives back child claims of a node that the caller has pinned: what follows from it is the caller's duty.
+    pub(super) fn release_pinned(&self, claims: Word) {
+        // Release (E8): as in `release`. The caller looks at the word again before it unpins.
+        self.0.fetch_sub(claims, AcqRel);
+    }
+
+    /// Clears RETRY. The caller holds the pin and is about to look again.
+    pub(super) fn clear_retry(&self) {
+        // Relaxed: the caller re-reads the word, and the CAS that unpins carries the order.
+        self.0.fetch_and(!RETRY, Relaxed);
+    }
+
+    /// Sweeper: takes the node out of its parent's list for good. Returns the state before.
+    pub(super) fn unlink(&self) -> State {
+        // AcqRel (E11), with `hand_over`: whoever comes second sees what the first did with the node, and frees it.
+        State(self.0.fetch_and(!LINKED, AcqRel))
+    }
+
+    /// Dropper of a dead node: lets go of it. Returns the state before.
+    pub(super) fn hand_over(&self) -> State {
+        // AcqRel (E11), with `unlink`.
+        State(self.0.fetch_or(HANDED, AcqRel))
+    }
+}
+
+#[cfg(all(test, not(cancel_tree_loom)))]
+mod tests {
+    use super::*;
+
+    fn after(state: Word, claims: Word) -> (Word, Duty) {
+        let (state, duty) = State(state).released(claims);
+        (state.0, duty)
+    }
+
+    #[test]
+    fn the_last_claim_on_a_linked_node_obliges_to_bury_it() {
+        assert_eq!(after(HANDLE | LINKED, HANDLE), (LINKED, Duty::Bury));
+        assert_eq!(after(CHILD | LINKED, CHILD), (LINKED, Duty::Bury));
+    }
+
+    #[test]
+    fn the_last_claim_on_a_root_frees_it() {
+        assert_eq!(after(HANDLE, HANDLE), (0, Duty::Free));
+    }
+
+    #[test]
+    fn a_node_that_becomes_a_relay_is_pinned_in_the_same_step() {
+        assert_eq!(after(HANDLE | CHILD | LINKED, HANDLE), (CHILD | LINKED | PINNED, Duty::Relocate));
+        assert_eq!(after(2 * CHILD | LINKED, CHILD), (CHILD | LINKED | PINNED, Duty::Relocate));
+    }
+
+    #[test]
+    fn a_pinned_node_that_becomes_a_relay_again_is_marked_for_its_holder() {
+        assert_eq!(after(2 * CHILD | LINKED | PINNED, CHILD), (CHILD | LINKED | PINNED | RETRY, Duty::None));
+    }
+
+    #[test]
+    fn a_node_that_dies_under_the_pin_is_left_to_the_holder() {
+        assert_eq!(after(CHILD | LINKED | PINNED, CHILD), (LINKED | PINNED, Duty::None));
+        assert_eq!(after(CHILD | PINNED, CHILD), (PINNED, Duty::None));
+    }
+
+    #[test]
+    fn a_root_is_never_a_relay() {
+        assert_eq!(after(HANDLE | CHILD, HANDLE), (CHILD, Duty::None));
+    }
+
+    #[test]
+    fn the_two_counts_and_the_flags_share_no_bit() {
+        assert_eq!(FLAGS ^ CHILDREN ^ HANDLES, Word::MAX);
+        assert!(MAX_CHILDREN << CHILD_SHIFT < CHILDREN);
+        assert!(MAX_HANDLES < HANDLES >> HANDLE_SHIFT);
+    }
+}

@@ -1,0 +1,51 @@
+//! The sweep: a cancelled list is dissolved once nobody walks it any more.
+//!
+//! Everything below is flagged then, so the children need their parent no longer: each lives on its own handles.
+
+use super::memory::Bin;
+use super::release::hand_over;
+use super::{Node, at, next_of};
+use crate::primitives::{AcqRel, Acquire, Word};
+use core::ptr;
+
+/// Dissolves the list of `parent`. Returns how many child claims on it are the caller's to give back.
+///
+/// Wait-free: one pass over a list that nobody else changes.
+///
+/// # Safety
+/// The list is done, no pruner is inside, and the sweep has fallen to the caller (E10): so nobody but the droppers of
+/// single nodes is left. The caller keeps `parent`, by a claim or by a visit of the list that it is in.
+pub(super) unsafe fn sweep(parent: *mut Node, bin: &mut Bin) -> Word {
+    let mut claims = 0;
+    // SAFETY: the list is ours. A node in it is kept by its LINKED until we take it out; then by its handles, or else it
+    // belongs to its dropper, or to us (I2). So `next` and `link` are read before the step.
+    unsafe {
+        // Acquire (E3): the nodes on it. From here on droppers hand over (calibrated: `closed_stack`).
+        let mut dead = at(parent).dead.swap(Node::CLOSED, AcqRel);
+        // Acquire (E1): the children.
+        let mut node = at(parent).head.load(Acquire).first();
+        while !node.is_null() {
+            let next = next_of(node);
+            let state = at(node).state.unlink();
+            if state.is_pinned() {
+                // Its holder finds it unlinked, and the claim is his to give back (I10).
+            } else if !state.is_dead() {
+                claims += 1;
+            } else if state.is_handed() {
+                bin.put(node);
+            } // Else its dropper is on the way, and finds it unlinked; or it is on the dead stack.
+            node = next;
+        }
+        while !dead.is_null() {
+            let next = at(dead).link.with(|link| *link);
+            claims += hand_over(dead, bin);
+            dead = next;
+        }
+        let limbo = at(parent).fixed.with_mut(|fixed| core::mem::replace(&mut *fixed, ptr::null_mut()));
+        // Without the bit it is what the last session before the cancel left, and nothing to us.
+        if limbo.addr() & Node::LIMBO != 0 {
+            bin.put_all(limbo.map_addr(|address| address & !Node::LIMBO));
+        }
+    }
+    claims
+}
