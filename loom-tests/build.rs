@@ -1,1 +1,3 @@
-fn main() { println!("cargo::rustc-cfg=cancel_tree_loom"); }
+fn main() {
+    println!("cargo::rustc-cfg=cancel_tree_loom");
+}

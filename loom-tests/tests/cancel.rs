@@ -1,59 +1,167 @@
+//! Propagation. Proves, within the bounds: C3, C4, C11 and that nothing leaks, for creations and cancels that race.
+
 mod support;
+
 use cancel_tree::CancellationToken;
-use loom::thread::spawn;
-use support::explore;
+use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::Arc;
+use support::{explore, together};
 
 #[test]
 fn a_child_created_during_a_cancel_is_cancelled() {
-    explore("create|cancel", 3, 10, || {
+    explore("create, cancel", 4, 50, || {
         let root = CancellationToken::new();
         let other = root.clone();
-        let canceller = spawn(move || other.cancel());
+        let canceller = loom::thread::spawn(move || other.cancel());
         let child = root.child_token();
         canceller.join().unwrap();
-        assert!(child.is_cancelled());
+        assert!(child.is_cancelled(), "the child was left running");
+    });
+}
+
+#[test]
+fn a_grandchild_created_during_a_cancel_is_cancelled() {
+    explore("create below, cancel", 4, 100, || {
+        let root = CancellationToken::new();
+        let child = root.child_token();
+        let canceller = loom::thread::spawn(move || root.cancel());
+        let grandchild = child.child_token();
+        canceller.join().unwrap();
+        assert!(child.is_cancelled() && grandchild.is_cancelled(), "a descendant was left running");
+    });
+}
+
+#[test]
+fn two_children_created_during_a_cancel_are_cancelled() {
+    explore("create, create, cancel", 1, 100, || {
+        let root = CancellationToken::new();
+        let (a, b, c) = (root.clone(), root.clone(), root.clone());
+        let first = loom::thread::spawn(move || a.child_token());
+        let second = loom::thread::spawn(move || b.child_token());
+        let canceller = loom::thread::spawn(move || c.cancel());
+        let (first, second) = (first.join().unwrap(), second.join().unwrap());
+        canceller.join().unwrap();
+        assert!(first.is_cancelled() && second.is_cancelled(), "a child was left running");
     });
 }
 
 #[test]
 fn both_of_two_cancels_return_with_everything_cancelled() {
-    explore("cancel|cancel", 3, 10, || {
+    explore("cancel, cancel", 1, 500, || {
         let root = CancellationToken::new();
         let child = root.child_token();
         let grandchild = child.child_token();
-        let (root2, child2, grandchild2) = (root.clone(), child.clone(), grandchild.clone());
-        let canceller = spawn(move || {
-            root2.cancel();
-            assert!(root2.is_cancelled() && child2.is_cancelled() && grandchild2.is_cancelled());
+        together([(); 2].map(|()| {
+            let (root, child, grandchild) = (root.clone(), child.clone(), grandchild.clone());
+            actor!({
+                root.cancel();
+                assert!(root.is_cancelled(), "returned before the root was cancelled");
+                assert!(child.is_cancelled(), "returned before the child was cancelled");
+                assert!(grandchild.is_cancelled(), "returned before the grandchild was cancelled");
+            })
+        }));
+    });
+}
+
+#[test]
+fn a_cancel_that_races_an_ancestors_returns_with_its_descendants_cancelled() {
+    explore("cancel child, cancel root", 2, 500, || {
+        let root = CancellationToken::new();
+        let child = root.child_token();
+        let grandchild = child.child_token();
+        let (child2, grandchild2) = (child.clone(), grandchild.clone());
+        together([
+            actor!({
+                child2.cancel();
+                assert!(child2.is_cancelled() && grandchild2.is_cancelled(), "returned too early");
+            }),
+            actor!({
+                root.cancel();
+                assert!(child.is_cancelled() && grandchild.is_cancelled(), "returned too early");
+            }),
+        ]);
+    });
+}
+
+#[test]
+fn three_cancels_of_a_chain_each_return_with_their_part_cancelled() {
+    explore("cancel, cancel, cancel", 1, 100, || {
+        let root = CancellationToken::new();
+        let child = root.child_token();
+        let grandchild = child.child_token();
+        let (a, b) = ((child.clone(), grandchild.clone()), grandchild.clone());
+        together([
+            actor!({
+                root.cancel();
+                assert!(child.is_cancelled() && grandchild.is_cancelled(), "returned too early");
+            }),
+            actor!({
+                a.0.cancel();
+                assert!(a.1.is_cancelled(), "returned too early");
+            }),
+            actor!({
+                b.cancel();
+                assert!(b.is_cancelled());
+            }),
+        ]);
+    });
+}
+
+#[test]
+fn what_came_before_a_cancel_is_seen_by_who_finds_the_token_cancelled() {
+    explore("write and cancel, look", 4, 5, || {
+        let root = CancellationToken::new();
+        let child = root.child_token();
+        let written = Arc::new(AtomicUsize::new(0));
+        let for_canceller = written.clone();
+        let canceller = loom::thread::spawn(move || {
+            for_canceller.store(1, Relaxed);
+            root.cancel();
         });
-        root.cancel();
-        assert!(root.is_cancelled() && child.is_cancelled() && grandchild.is_cancelled());
+        if child.is_cancelled() {
+            assert_eq!(written.load(Relaxed), 1, "cancelled, but what came before is not there");
+        }
         canceller.join().unwrap();
     });
 }
 
 #[test]
-fn two_children_dropped_and_cancel() {
-    explore("drop|drop|cancel", 2, 10, || {
+fn what_came_before_a_cancel_is_seen_by_who_makes_a_child_that_is_born_cancelled() {
+    explore("write and cancel, create", 4, 50, || {
         let root = CancellationToken::new();
-        let a = root.child_token();
-        let b = root.child_token();
-        let h1 = spawn(move || drop(a));
-        let h2 = spawn(move || drop(b));
-        root.cancel();
-        h1.join().unwrap();
-        h2.join().unwrap();
+        let written = Arc::new(AtomicUsize::new(0));
+        let (for_canceller, for_root) = (written.clone(), root.clone());
+        let canceller = loom::thread::spawn(move || {
+            for_canceller.store(1, Relaxed);
+            for_root.cancel();
+        });
+        if root.child_token().is_cancelled() {
+            assert_eq!(written.load(Relaxed), 1, "born cancelled, but what came before is not there");
+        }
+        canceller.join().unwrap();
     });
 }
+
 #[test]
-fn relay_collapse_and_cancel() {
-    explore("relay|cancel", 3, 10, || {
+fn what_came_before_the_cancel_that_was_first_is_seen_through_one_that_helps() {
+    explore("write and cancel twice, look", 1, 500, || {
         let root = CancellationToken::new();
-        let a = root.child_token();
-        let b = a.child_token();
-        let h1 = spawn(move || drop(a));
-        root.cancel();
-        assert!(b.is_cancelled());
-        h1.join().unwrap();
+        let child = root.child_token();
+        let written = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+        let cancel = |i: usize| {
+            let (root, written) = (root.clone(), written.clone());
+            actor!({
+                written[i].store(1, Relaxed);
+                root.cancel();
+            })
+        };
+        let look = {
+            let written = written.clone();
+            actor!(if child.is_cancelled() {
+                let seen = written[0].load(Relaxed) + written[1].load(Relaxed);
+                assert!(seen >= 1, "cancelled, but what came before is not there");
+            })
+        };
+        together([cancel(0), cancel(1), look]);
     });
 }

@@ -18,7 +18,7 @@ pub(super) fn root() -> *mut Node {
 pub(super) unsafe fn child(parent: *mut Node) -> *mut Node {
     // SAFETY: the handle on the parent; the node is ours alone if it has not been pushed.
     unsafe {
-        // Acquire (E7): what came before the cancel comes before whatever is done with the child.
+        // Acquire (E6): what came before the cancel comes before whatever is done with the child.
         if at(parent).flag.load(Acquire) != 0 {
             return allocate(Node::born_cancelled());
         }
@@ -58,7 +58,7 @@ unsafe fn push(parent: *mut Node, node: *mut Node) -> bool {
     unsafe {
         // Before the push: else a sweep could give back a claim that has not been taken.
         at(parent).state.add_child();
-        // Acquire (E6): with the canceller, whom we may have to help.
+        // Acquire (E5): with the canceller, whom we may have to help.
         let mut head = at(parent).head.load(Acquire);
         while !head.is_cancelled() {
             // Relaxed: published by the step below.

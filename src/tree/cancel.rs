@@ -28,7 +28,7 @@ const VISITOR: u32 = 2;
 pub(super) unsafe fn cancel(root: *mut Node) {
     // SAFETY: the handle.
     unsafe {
-        // Acquire (E9): done means that everything below is flagged.
+        // Acquire (E8): done means that everything below is flagged.
         if at(root).head.load(Acquire).is_done() {
             // It may be the work of a canceller that has not come to the flag yet.
             raise_flag(root);
@@ -76,7 +76,7 @@ unsafe fn walk(root: *mut Node, claimed: &mut Claimed, bin: &mut Bin) {
             match mark(node, claimed, bin) {
                 Mark::Enter { first } => (owner, node) = (node, first),
                 Mark::Skip => {
-                    // Acquire (E13): `next` below is the one that goes with this parent.
+                    // Acquire (E12): `next` below is the one that goes with this parent.
                     if ptr::eq(at(node).parent.load(Acquire), owner) {
                         node = next_of(node);
                     } else {
@@ -97,7 +97,7 @@ unsafe fn after(mut node: *mut Node) -> (*mut Node, *mut Node) {
     // SAFETY: the visit.
     unsafe {
         loop {
-            // Acquire (E13): as in `walk`.
+            // Acquire (E12): as in `walk`.
             let parent = at(node).parent.load(Acquire);
             // A relay that has just been replaced by `node`: what follows `node` is what follows the relay.
             // Acquire: see above; its own `next` and `parent`.
@@ -117,7 +117,7 @@ unsafe fn after(mut node: *mut Node) -> (*mut Node, *mut Node) {
 unsafe fn mark(node: *mut Node, claimed: &mut Claimed, bin: &mut Bin) -> Mark {
     // SAFETY: the visit, or the handle.
     unsafe {
-        // Acquire (E6, E9): if it is marked, who did it; if it is done, everything below.
+        // Acquire (E5, E8): if it is marked, who did it; if it is done, everything below.
         let mut head = at(node).head.load(Acquire);
         loop {
             if head.is_forwarded() {
@@ -131,12 +131,12 @@ unsafe fn mark(node: *mut Node, claimed: &mut Claimed, bin: &mut Bin) -> Mark {
                 break;
             }
             let marked = frozen(head);
-            // Release (E6): the caller's writes before `cancel`, for those who help or find it marked (C11).
+            // Release (E5): the caller's writes before `cancel`, for those who help or find it marked (C11).
             // Acquire (E1, E2): the children; and every pruner's session before this point, so that nothing which
             // was freed at the end of one can be reached by us (I5).
             match at(node).head.replace(head, marked, AcqRel, Acquire) {
                 Ok(()) => {
-                    at(node).flag.store(1, Release); // Release (E7, C11).
+                    at(node).flag.store(1, Release); // Release (E6, C11).
                     if head.is_waited() {
                         claimed.claim(node, bin);
                     }
@@ -167,7 +167,7 @@ fn frozen(head: Head) -> Head {
 unsafe fn enter(node: *mut Node) -> bool {
     // SAFETY: the caller's contract.
     unsafe {
-        // Acquire (E9): if it is closed, the flags that this stands for.
+        // Acquire (E8): if it is closed, the flags that this stands for.
         let mut visit = at(node).visit.load(Acquire);
         while visit & CLOSED == 0 {
             if visit > u32::MAX - 2 * VISITOR {
@@ -193,16 +193,16 @@ unsafe fn leave(owner: *mut Node, bin: &mut Bin) {
         let mut visit = at(owner).visit.load(Relaxed);
         loop {
             let left = (visit | CLOSED) - VISITOR;
-            // Release (E9): our walk comes before the sweep, our flags before whoever finds the list closed.
-            // Acquire (E9): if we are the last, the others' walks.
+            // Release (E8): our walk comes before the sweep, our flags before whoever finds the list closed.
+            // Acquire (E8): if we are the last, the others' walks.
             match at(owner).visit.compare_exchange(visit, left, AcqRel, Relaxed) {
                 Ok(_) if left == CLOSED => break,
                 Ok(_) => return,
                 Err(newer) => visit = newer,
             }
         }
-        // AcqRel (E10), with `leave_cancelled`: of the last pruner and the last visitor, the second sweeps. Release
-        // (E9): the flags below, for who finds the node done.
+        // AcqRel (E9), with `leave_cancelled`: of the last pruner and the last visitor, the second sweeps. Release
+        // (E8): the flags below, for who finds the node done.
         if !at(owner).head.change(AcqRel, |head| head.with(MARKED)).is_pruning() {
             let claims = sweep(owner, bin);
             release(owner, claims * CHILD, bin);

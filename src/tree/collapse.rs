@@ -34,7 +34,7 @@ pub(super) unsafe fn collapse(parent: *mut Node, mut relay: *mut Node, unlinked:
     // SAFETY: PRUNING keeps the parent's list (I9), the pin keeps the relay (I10), PRUNING of the relay keeps its child.
     unsafe {
         loop {
-            // Acquire (E8): if it has died, the last claimant's uses come before its free.
+            // Acquire (E7): if it has died, the last claimant's uses come before its free.
             let state = at(relay).state.load(Acquire);
             if state.has_retry() {
                 at(relay).state.clear_retry();
@@ -61,7 +61,7 @@ pub(super) unsafe fn collapse(parent: *mut Node, mut relay: *mut Node, unlinked:
             match commit(relay, heir, head) {
                 Commit::Done => {
                     at(heir).next.store(next_of(relay), Relaxed);
-                    // Release (E13): `next` comes before it: a walker that reads the new parent follows the new list.
+                    // Release (E12): `next` comes before it: a walker that reads the new parent follows the new list.
                     at(heir).parent.store(parent, Release);
                     replace(parent, relay, heir);
                     unlinked.add(relay);
@@ -101,11 +101,12 @@ unsafe fn commit(relay: *mut Node, heir: *mut Node, head: Head) -> Commit {
         if !pin(heir) {
             return Commit::Failed { died: ptr::null_mut() };
         }
-        // After the pin (calibrated: `claim_check`): a claim that somebody took to relocate the child is here to be
-        // seen, for he had the pin before us, and the acquire of `pin` reaches back to him. Relaxed: by that.
-        if at(relay).state.load(Relaxed).has_one_child_only() {
+        // After the pin (calibration `claim_check`): a claim that somebody took to relocate the child is here to be seen,
+        // for he had the pin before us, and the acquire of `pin` reaches back to him.
+        // Acquire (E7): the relay is freed with one claim left, so this is where all who gave back theirs are acquired.
+        if at(relay).state.load(Acquire).has_one_child_only() {
             let forwarded = head.without(PRUNING).with(MARKED);
-            // AcqRel (E13). Fails if a cancel has come (a walker may be inside), or news (a node to unlink).
+            // AcqRel (E12). Fails if a cancel has come (a walker may be inside), or news (a node to unlink).
             if at(relay).head.replace(head.with(PRUNING), forwarded, AcqRel, Relaxed).is_ok() {
                 return Commit::Done;
             }
@@ -124,7 +125,7 @@ unsafe fn pin(node: *mut Node) -> bool {
     unsafe {
         let mut state = at(node).state.load(Relaxed);
         while !state.is_dead() && !state.is_pinned() {
-            // Acquire (E14): what the previous holder of the pin did, and the claim he took, come before.
+            // Acquire (E13): what the previous holder of the pin did, and the claim he took, come before.
             match at(node).state.replace(state, state.pinned(), Acquire, Relaxed) {
                 Ok(()) => return true,
                 Err(newer) => state = newer,
@@ -140,7 +141,7 @@ unsafe fn pin(node: *mut Node) -> bool {
 /// The caller holds the pin.
 unsafe fn unpin(node: *mut Node, seen: State) -> bool {
     // SAFETY: the pin keeps the node until the step goes through.
-    // Release (E14): its new parent, for whoever has a duty for it next.
+    // Release (E13): its new parent, for whoever has a duty for it next.
     unsafe { at(node).state.replace(seen, seen.unpinned(), Release, Relaxed).is_ok() }
 }
 
@@ -152,10 +153,10 @@ unsafe fn unpin(node: *mut Node, seen: State) -> bool {
 unsafe fn release_pin(node: *mut Node) -> bool {
     // SAFETY: the pin keeps the node until the step goes through.
     unsafe {
-        // Acquire (E8): if it has died, the last claimant's uses come before its free.
+        // Acquire (E7): if it has died, the last claimant's uses come before its free.
         let mut state = at(node).state.load(Acquire);
         while !state.is_dead() {
-            // Release (E14): as `unpin`.
+            // Release (E13): as `unpin`.
             match at(node).state.replace(state, state.unpinned(), Release, Acquire) {
                 Ok(()) => return true,
                 Err(newer) => state = newer,

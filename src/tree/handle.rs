@@ -54,7 +54,7 @@ impl Handle {
     #[inline]
     pub(crate) fn is_cancelled(&self) -> bool {
         // SAFETY: our handle.
-        // Acquire (E7): what came before the cancel comes before what the caller does now (C11).
+        // Acquire (E6): what came before the cancel comes before what the caller does now (C11).
         unsafe { at(self.node()).flag.load(Acquire) != 0 }
     }
 

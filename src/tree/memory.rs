@@ -98,7 +98,7 @@ impl Graveyard {
         loop {
             // SAFETY: still the caller's.
             unsafe { at(last).link.with_mut(|link| *link = top) };
-            // Release (E12): `take` acquires the links, and all that was done with the nodes before.
+            // Release (E11): `take` acquires the links, and all that was done with the nodes before.
             match self.0.compare_exchange(top, first, Release, Relaxed) {
                 Ok(_) => return,
                 Err(newer) => top = newer,
@@ -114,7 +114,7 @@ impl Graveyard {
 
     #[cold]
     fn take(&self) -> *mut Node {
-        // Acquire (E12): with `push`.
+        // Acquire (E11): with `push`.
         self.0.swap(ptr::null_mut(), Acquire)
     }
 }

@@ -1,4 +1,107 @@
-//! The tree.
+//! The tree: intrusive, reference-counted nodes, and a cancel that walks them without stopping anybody.
+//!
+//! A node is a token, or a hidden child that carries the waker of a further waiter. It stands in the list of its parent's
+//! children, and has a list of its own. Children are pushed at the front by one compare-and-swap. They are taken out by
+//! the *pruner*, whoever happens to be inside; who finds one inside leaves its dead node to him and goes (`prune`). A
+//! *cancel* freezes each list by a bit in its head, walks it, and the last walker to leave dissolves it (`cancel`,
+//! `sweep`). A node without handles that has one child is replaced by it (`collapse`). Memory is taken and given back in
+//! one place (`memory`).
+//!
+//! # State words
+//!
+//! | word | what it holds | table of its states |
+//! |---|---|---|
+//! | `head` | first child; cancelled, pruning, marked, waited | `head` |
+//! | `state` | handles, child claims; linked, handed, pinned, retry | `state` |
+//! | `visit` | walkers inside the list; closed | `cancel` |
+//! | `slot` | the waker: free, busy, set, fired | `slot` |
+//! | `dead` | stack of nodes that wait for the pruner; `CLOSED` after the sweep | `prune` |
+//! | `flag` | what `is_cancelled` reads: 0, then 1 for ever; follows `head` | |
+//!
+//! # Invariants
+//!
+//! - **I1** A node that lives and is linked owns one child claim on its parent. A token, a hidden waiter's future and an
+//!   entry in a canceller's list of wakers own one handle claim each.
+//! - **I2** A node is freed exactly once: by the pruner of its parent, after leaving the list in which no cancel had
+//!   come; by the sweeper of its parent, if its dropper had let go of it; or by whoever takes the last claim, or lets go
+//!   of it, after the sweeper had passed.
+//! - **I3** Nobody touches a node without a claim on it (his own, or that of a child whose duty he has), a handle, or a visit
+//!   of the list that led him to it.
+//! - **I4** The `next` of a node in a list only ever skips nodes that are dead or replaced, and a node that has been taken
+//!   out keeps its `next`. So from wherever a walker stands, every living later sibling is still ahead.
+//! - **I5** What a pruner takes out of a list is freed only if it leaves the list by a step that finds no cancel. Otherwise
+//!   it stays in limbo until the sweep. What earlier pruners took out, a walker cannot reach: it came by a
+//!   read-modify-write of the head, which acquired all of their steps.
+//! - **I6** Walkers are counted as visitors of each list on their path; a list is swept once, when it is closed, no visitor
+//!   is left and no pruner is inside. So all that a walker stands on, and came by, is kept.
+//! - **I7** If a list is closed, or its owner done, then everything below it is marked and flagged.
+//! - **I8** Who changes CANCELLED of a node from 0 to 1 has its waker to wake; nobody else wakes it.
+//! - **I9** While PRUNING is set, only its holder writes `prev` and `fixed`, and the `next` of nodes in the list. Others
+//!   change nothing but the head: by a push, a cancel, news, or a first waiter.
+//! - **I10** PINNED gives one thread the relocation of a node, and the burial should it die meanwhile. A sweeper that meets
+//!   a pin leaves the node and its claim on the parent to the holder.
+//! - **I11** `parent` is written only under the pin, before the unpin. Who has a duty for a node reads it after his own
+//!   read-modify-write of `state`, and so reads the last one.
+//! - **I12** `link` has one use at a time: a canceller's list of wakers (a handle claim), or the dead stack, limbo, a bin
+//!   (all without a handle: dead, or a relay).
+//! - **I13** A relay whose collapse is given up, because something stands in the way, is looked at again: by the thread
+//!   whose claim stood in the way when it gives that back (or RETRY says that it has), or, if the parent is a relay
+//!   too, by whoever collapses that. If a cancel stood in the way, the sweep makes the collapse needless.
+//! - **I14** In a list, every node behind the one that `fixed` names has the node before it in `prev`; that node and those
+//!   in front of it have null. (`fixed` null: none has a `prev`.)
+//!
+//! # Memory ordering
+//!
+//! No operation is sequentially consistent and there is no fence: every pair of threads that must not miss each other
+//! meets in one word, which both change by read-modify-writes. Every ordering in the code names its edge:
+//!
+//! | edge | release | acquire | makes visible |
+//! |---|---|---|---|
+//! | E1 | `push` of a child to `head` | who reads `head` to walk, prune, sweep | the child's fields |
+//! | E2 | a pruner's step out of `head` | the next pruner's, or a canceller's, step into it | what it wrote to the list |
+//! | E3 | push on the `dead` stack | the pruner's or sweeper's swap | `link`, and the dead node |
+//! | E4 | news into `head` | the pruner's step that takes the news | that there is something on the `dead` stack |
+//! | E5 | CANCELLED into `head` | who finds it there | what came before the cancel |
+//! | E6 | `flag`; also `fire` of a slot | `is_cancelled`, `child`, a poll | what came before the cancel |
+//! | E7 | giving back a claim in `state` | giving back the last one | all uses of the node, before its free |
+//! | E8 | leaving a list in `visit`, then done in `head` | who finds it closed or done; the last to leave | flags below; the walks, before the sweep |
+//! | E9 | last pruner's step out, last visitor's done, in `head` | the other of the two | limbo, the list, for the sweep |
+//! | E10 | LINKED cleared, HANDED set, in `state` | the other of the two | the node, for its free |
+//! | E11 | push on the graveyard | `take` | `link`, and the nodes |
+//! | E12 | an heir's new `parent`; its place in `head` or `next` | walkers, pruners | its `next`, its `parent` |
+//! | E13 | unpin | pin; giving back a claim | `parent`; the claims taken under the pin |
+//! | E14 | SET into `slot`, BUSY out of it | `fire`; the next step of a future | the waker, or the empty cell |
+//!
+//! # Progress
+//!
+//! | operation | guarantee | retried when |
+//! |---|---|---|
+//! | `is_cancelled`, clone | wait-free, one atomic operation | |
+//! | create | lock-free | another push, pruner's step or first waiter changed the head |
+//! | drop | lock-free; climbs only over nodes that end | another claim was taken or given back; as a pruner: others' dead nodes came in |
+//! | cancel | lock-free; O(1) when done | a push, a pruner's step; children created below the part not yet frozen prolong the walk |
+//! | poll, drop of a first waiter | wait-free, but for the first ever on a node | |
+//! | poll, drop of further waiters | as create and drop | |
+//!
+//! No operation waits for another thread to be scheduled. What a thread that is stalled in the middle of one *can* do is
+//! to hold memory (a pruner: the dead siblings of its list; a canceller: the lists on its path) and the wake-ups that it
+//! has claimed. A single drop may walk the children that were pushed since the last one that did (`give_prevs`), once
+//! for each.
+//!
+//! # Ownership
+//!
+//! | cell | belongs to |
+//! |---|---|
+//! | `fixed` | the holder of PRUNING; from the last one's leaving on, the sweeper |
+//! | `prev` | the holder of PRUNING of the parent |
+//! | `link` | by I12 |
+//! | `waker` | who has made `slot` BUSY; who has set FIRED over SET |
+//!
+//! # Differences from the design that this grew from
+//!
+//! A child of a cancelled token is a node of its own, not another handle of its parent, so that it is not equal to it. The
+//! sweep frees nothing in place (`memory`). `leave` and the last pruner change the head by compare-and-swap loops instead
+//! of single read-modify-writes, because `AtomicPtr`, which keeps provenance, has no others in this crate's MSRV.
 
 mod birth;
 mod cancel;
@@ -23,20 +126,37 @@ use core::task::Waker;
 use head::{AtomicHead, CANCELLED, Head, MARKED, WAITED};
 use state::{AtomicState, State};
 
+/// A node: 96 bytes on 64-bit targets, at most 56 on 32-bit ones.
+///
+/// In this order the words that a node's children write when they come and go (the first four) are at least 64 bytes from
+/// `flag`, which pollers read: whatever the address, they are on different cache lines of that size.
 #[repr(C)]
 pub(crate) struct Node {
+    /// The newest child, and what is going on in the list.
     head: AtomicHead,
+    /// How far `prev` is known (I14). Tagged LIMBO: what the last pruner of a cancelled list left behind.
     fixed: UnsafeCell<*mut Node>,
+    /// Who needs this node.
     state: AtomicState,
+    /// Children that wait for the pruner.
     dead: AtomicPtr<Node>,
+    /// The walkers inside the list.
     visit: AtomicU32,
+    /// What `waker` is.
     slot: AtomicU32,
+    /// The next in whatever chain the node is in (I12).
     link: UnsafeCell<*mut Node>,
+    /// The next elder sibling.
     next: AtomicPtr<Node>,
+    /// The next younger one, if known (I14).
     prev: UnsafeCell<*mut Node>,
+    /// Whose list the node is in; dangling once it is no longer LINKED.
     parent: AtomicPtr<Node>,
+    /// The waker of one future.
     waker: UnsafeCell<Option<Waker>>,
+    /// What `is_cancelled` reads.
     flag: AtomicUsize,
+    /// Watches the node in models; nothing otherwise.
     life: Life,
 }
 
@@ -112,7 +232,7 @@ unsafe fn at<'a>(node: *mut Node) -> &'a Node {
 #[inline(always)]
 unsafe fn next_of(node: *mut Node) -> *mut Node {
     // SAFETY: the caller's contract.
-    // Acquire (E13): an heir's new fields.
+    // Acquire (E12): an heir's new fields.
     unsafe { at(node).next.load(crate::primitives::Acquire) }
 }
 
@@ -124,9 +244,9 @@ unsafe fn next_of(node: *mut Node) -> *mut Node {
 unsafe fn raise_flag(node: *mut Node) {
     // SAFETY: the caller's contract.
     unsafe {
-        // Relaxed: spares the readers' cache line a write; whoever stored it did so with E7.
+        // Relaxed: spares the readers' cache line a write; whoever stored it did so with E6.
         if at(node).flag.load(Relaxed) == 0 {
-            // Release (E7): the cancel, which the caller has made or acquired (E6).
+            // Release (E6): the cancel, which the caller has made or acquired (E5).
             at(node).flag.store(1, Release);
         }
     }

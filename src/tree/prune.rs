@@ -173,7 +173,7 @@ unsafe fn leave_cancelled(parent: *mut Node, unlinked: Unlinked, bin: &mut Bin) 
         // A walker may be on what we unlinked: it stays in limbo until the sweep. Written even if there is nothing, for
         // until now the field had another meaning.
         at(parent).fixed.with_mut(|fixed| *fixed = unlinked.0.map_addr(|address| address | Node::LIMBO));
-        // AcqRel (E10), with `leave`: of the last pruner and the last visitor, the second sweeps.
+        // AcqRel (E9), with `leave`: of the last pruner and the last visitor, the second sweeps.
         if at(parent).head.change(AcqRel, |head| head.without(PRUNING)).is_done() { sweep(parent, bin) } else { 0 }
     }
 }
@@ -203,7 +203,7 @@ pub(super) unsafe fn unlink(parent: *mut Node, node: *mut Node) {
             return;
         }
         let prev = at(node).prev.with(|prev| *prev);
-        // Release (E13): `next` may be an heir that only its place in the list has published.
+        // Release (E12): `next` may be an heir that only its place in the list has published.
         at(prev).next.store(next, Release);
         if !next.is_null() {
             at(next).prev.with_mut(|link| *link = prev);
@@ -225,7 +225,7 @@ pub(super) unsafe fn replace(parent: *mut Node, node: *mut Node, heir: *mut Node
         }
         let prev = at(node).prev.with(|prev| *prev);
         at(heir).prev.with_mut(|link| *link = prev);
-        // Release (E13): the heir's new `next` and `parent`.
+        // Release (E12): the heir's new `next` and `parent`.
         at(prev).next.store(heir, Release);
         if !next.is_null() {
             at(next).prev.with_mut(|link| *link = heir);
@@ -246,7 +246,7 @@ unsafe fn at_the_front(parent: *mut Node, node: *mut Node, next: *mut Node, heir
         step_fixed_off(parent, node, next);
         let mut head = at(parent).head.load(Relaxed);
         while ptr::eq(head.first(), node) {
-            // Release (E13): the heir's fields, for walkers and pruners that come by the head. Allowed on a cancelled
+            // Release (E12): the heir's fields, for walkers and pruners that come by the head. Allowed on a cancelled
             // node too: walkers find `node` in limbo.
             match at(parent).head.replace(head, head.with_first(heir), Release, Relaxed) {
                 Ok(()) => return true,
@@ -258,7 +258,7 @@ unsafe fn at_the_front(parent: *mut Node, node: *mut Node, next: *mut Node, heir
     }
 }
 
-/// Before `node` leaves the list: if it is the one that `fixed` names, `fixed` moves on to the next one. True to L1 also
+/// Before `node` leaves the list: if it is the one that `fixed` names, `fixed` moves on to the next one. True to I14 also
 /// while `node` still stands.
 ///
 /// # Safety
@@ -311,7 +311,7 @@ unsafe fn unlink_first_and_leave(parent: *mut Node, node: *mut Node, head: Head)
     unsafe {
         let next = next_of(node);
         step_fixed_off(parent, node, next);
-        // Release (E2, E13): as in `prune` and `at_the_front`.
+        // Release (E2, E12): as in `prune` and `at_the_front`.
         at(parent).head.replace(head.with(PRUNING), head.with_first(next), Release, Relaxed).is_ok()
     }
 }

@@ -23,7 +23,7 @@ pub(super) unsafe fn release(mut node: *mut Node, mut claims: Word, bin: &mut Bi
                 Duty::Free => return bin.put(node),
                 Duty::Bury | Duty::Relocate => {}
             }
-            // Relaxed: `parent` is written under the pin and published by the unpin (E14), which our own
+            // Relaxed: `parent` is written under the pin and published by the unpin (E13), which our own
             // read-modify-write of the state has acquired (I11).
             let parent = at(node).parent.load(Relaxed);
             if duty == Duty::Relocate {
@@ -49,7 +49,7 @@ pub(super) unsafe fn hand_over(node: *mut Node, bin: &mut Bin) -> Word {
     // SAFETY: until the read-modify-write that lets go of it the node is the caller's by his duty; afterwards it is
     // touched by the one who came second (I2).
     unsafe {
-        // Acquire (E8): if the node has died under our pin, what its last claimant did comes before the free.
+        // Acquire (E7): if the node has died under our pin, what its last claimant did comes before the free.
         let mut state = at(node).state.load(Acquire);
         if !state.is_pinned() {
             // Ours by its death, the claim that we came with is its own.
@@ -65,7 +65,7 @@ pub(super) unsafe fn hand_over(node: *mut Node, bin: &mut Bin) -> Word {
                 return 1;
             }
             let to = if state.is_dead() { state.unpinned().handed() } else { state.unpinned() };
-            // AcqRel (E11): as `AtomicState::hand_over`. Acquire on failure (E8): as above.
+            // AcqRel (E10): as `AtomicState::hand_over`. Acquire on failure (E7): as above.
             match at(node).state.replace(state, to, AcqRel, Acquire) {
                 // Alive and linked: it keeps its claim, which the sweeper or its own death gives back.
                 Ok(()) if !state.is_dead() && state.is_linked() => return 0,

@@ -46,7 +46,7 @@ pub(super) enum Arm {
 pub(super) unsafe fn arm(node: *mut Node, waker: Waker) -> Arm {
     // SAFETY: the handle; the cell by BUSY.
     unsafe {
-        // Acquire (E15): the cell as the last future left it. On failure, E7: `fire` comes after the flag.
+        // Acquire (E14): the cell as the last future left it. On failure, E6: `fire` comes after the flag.
         match at(node).slot.compare_exchange(FREE, BUSY, Acquire, Acquire) {
             Ok(_) => {}
             Err(seen) if seen & FIRED != 0 => return Arm::Cancelled(waker),
@@ -78,7 +78,7 @@ pub(super) unsafe fn arm(node: *mut Node, waker: Waker) -> Arm {
 unsafe fn announce(node: *mut Node) -> bool {
     // SAFETY: the handle.
     unsafe {
-        // Acquire (E6): with the canceller, whom we may have to help.
+        // Acquire (E5): with the canceller, whom we may have to help.
         let mut head = at(node).head.load(Acquire);
         loop {
             if head.is_cancelled() {
@@ -105,7 +105,7 @@ unsafe fn announce(node: *mut Node) -> bool {
 unsafe fn publish(node: *mut Node) -> Option<Waker> {
     // SAFETY: BUSY makes the cell the caller's.
     unsafe {
-        // Release (E15): the waker, for the canceller or the next future. Acquire on failure (E7): as in `arm`.
+        // Release (E14): the waker, for the canceller or the next future. Acquire on failure (E6): as in `arm`.
         if at(node).slot.compare_exchange(BUSY, SET, Release, Acquire).is_ok() {
             return None;
         }
@@ -121,7 +121,7 @@ unsafe fn take(node: *mut Node) -> Option<Waker> {
     // SAFETY: BUSY makes the cell the caller's, until the step that gives it up.
     unsafe {
         let waker = at(node).waker.with_mut(|cell| mem::take(&mut *cell));
-        // Release (E15): the empty cell, for the next future. FIRED stays if it has come.
+        // Release (E14): the empty cell, for the next future. FIRED stays if it has come.
         at(node).slot.fetch_and(!BUSY, Release);
         waker
     }
@@ -142,7 +142,7 @@ pub(super) unsafe fn disarm(node: *mut Node) -> Option<Waker> {
 /// As [`disarm`].
 unsafe fn seize(node: *mut Node) -> bool {
     // SAFETY: the handle.
-    // Acquire (E15): our own write, through whoever changed the word since; on failure E7, as in `arm`.
+    // Acquire (E14): our own write, through whoever changed the word since; on failure E6, as in `arm`.
     unsafe { at(node).slot.compare_exchange(SET, BUSY, Acquire, Acquire).is_ok() }
 }
 
@@ -179,7 +179,7 @@ pub(super) unsafe fn rearm(node: *mut Node, waker: &Waker) -> bool {
 /// The caller holds a handle on the node and has the duty to wake (I8).
 pub(super) unsafe fn fire(node: *mut Node) -> bool {
     // SAFETY: the handle.
-    // Acquire (E15): the waker. Release (E7): the flag, for the future that finds FIRED.
+    // Acquire (E14): the waker. Release (E6): the flag, for the future that finds FIRED.
     unsafe { at(node).slot.fetch_or(FIRED, AcqRel) == SET }
 }
 

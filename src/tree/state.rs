@@ -199,7 +199,7 @@ impl AtomicState {
         let mut state = self.load(Relaxed);
         loop {
             let (to, duty) = state.released(claims);
-            // Release (E8): what I did with the node comes before its free. Acquire (E8): if I am the one who frees
+            // Release (E7): what I did with the node comes before its free. Acquire (E7): if I am the one who frees
             // or buries it, what everybody else did comes before that; and `parent` is the last one stored (I11).
             match self.replace(state, to, AcqRel, Relaxed) {
                 Ok(()) => return duty,
@@ -210,7 +210,7 @@ impl AtomicState {
 
     /// Gives back child claims of a node that the caller has pinned: what follows from it is the caller's duty.
     pub(super) fn release_pinned(&self, claims: Word) {
-        // Release (E8): as in `release`. The caller looks at the word again before it unpins.
+        // Release (E7): as in `release`. The caller looks at the word again before it unpins.
         self.0.fetch_sub(claims, AcqRel);
     }
 
@@ -222,13 +222,13 @@ impl AtomicState {
 
     /// Sweeper: takes the node out of its parent's list for good. Returns the state before.
     pub(super) fn unlink(&self) -> State {
-        // AcqRel (E11), with `hand_over`: whoever comes second sees what the first did with the node, and frees it.
+        // AcqRel (E10), with `hand_over`: whoever comes second sees what the first did with the node, and frees it.
         State(self.0.fetch_and(!LINKED, AcqRel))
     }
 
     /// Dropper of a dead node: lets go of it. Returns the state before.
     pub(super) fn hand_over(&self) -> State {
-        // AcqRel (E11), with `unlink`.
+        // AcqRel (E10), with `unlink`.
         State(self.0.fetch_or(HANDED, AcqRel))
     }
 }

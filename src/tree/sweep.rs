@@ -13,7 +13,7 @@ use core::ptr;
 /// Wait-free: one pass over a list that nobody else changes.
 ///
 /// # Safety
-/// The list is done, no pruner is inside, and the sweep has fallen to the caller (E10): so nobody but the droppers of
+/// The list is done, no pruner is inside, and the sweep has fallen to the caller (E9): so nobody but the droppers of
 /// single nodes is left. The caller keeps `parent`, by a claim or by a visit of the list that it is in.
 pub(super) unsafe fn sweep(parent: *mut Node, bin: &mut Bin) -> Word {
     let mut claims = 0;

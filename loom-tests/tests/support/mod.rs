@@ -1,35 +1,64 @@
-//! `explore`, and wakers that count.
+//! `explore`, actors, and wakers that count.
+#![allow(dead_code, reason = "each model file uses its part")]
 
-use cancel_tree::{CancellationToken, model};
+use cancel_tree::model;
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
 
-/// Runs `actors` in every interleaving with at most `bound` preemptions (`LOOM_MAX_PREEMPTIONS` overrides it), and
-/// checks after each that no node is left. Fails if fewer than `floor` interleavings were explored: a model whose
-/// threads do not meet proves nothing.
+/// Runs `scene` in every interleaving with at most `bound` preemptions, and checks after each that no node is left.
+///
+/// `CANCEL_TREE_LOOM_DEEPER=n` adds n to every bound, `LOOM_MAX_PREEMPTIONS=n` replaces them. A deeper search may be cut
+/// by `CANCEL_TREE_LOOM_SECONDS`, and says so; at its own bound a model always runs to the end. Fails if fewer than
+/// `floor` interleavings were explored at that bound: actors that do not meet prove nothing.
 #[track_caller]
-pub fn explore(name: &str, bound: usize, floor: usize, actors: impl Fn() + Send + Sync + 'static) {
-    let bound = std::env::var("LOOM_MAX_PREEMPTIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(bound);
+pub fn explore(name: &str, bound: usize, floor: usize, scene: impl Fn() + Send + Sync + 'static) {
+    let number = |key: &str| std::env::var(key).ok().and_then(|n| n.parse::<usize>().ok());
+    let wanted = number("LOOM_MAX_PREEMPTIONS").unwrap_or(bound + number("CANCEL_TREE_LOOM_DEEPER").unwrap_or(0));
+    let limit = number("CANCEL_TREE_LOOM_SECONDS").filter(|_| wanted > bound).map(|n| Duration::from_secs(n as u64));
     let count = Arc::new(AtomicUsize::new(0));
     let counted = count.clone();
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(bound);
+    builder.preemption_bound = Some(wanted);
     builder.max_branches = 20_000;
+    builder.max_duration = limit;
+    builder.checkpoint_interval = 1_000;
+    let start = Instant::now();
     builder.check(move || {
         model::settle();
-        actors();
+        scene();
         assert_eq!(model::live_nodes(), 0, "leak: nodes are left at the end");
         counted.fetch_add(1, Ordering::Relaxed);
     });
     let count = count.load(Ordering::Relaxed);
-    println!("{name}: {count} interleavings, at most {bound} preemptions");
-    assert!(count >= floor, "{name}: only {count} interleavings, {floor} expected");
+    let cut = if limit.is_some_and(|limit| start.elapsed() >= limit) { "cut" } else { "all" };
+    println!("EXPLORED | {name} | {wanted} | {count} | {cut} |");
+    assert!(wanted < bound || count >= floor, "{name}: only {count} interleavings, {floor} expected");
 }
 
-/// Counts its wakes. The count is not a loom object: the model's claims rest on the tree alone.
+/// Runs the actors, each on its own thread, and waits for all: so a preemption is never spent on the one who waits.
+pub fn together<const N: usize>(actors: [Box<dyn FnOnce() + Send>; N]) {
+    let threads = actors.map(loom::thread::spawn);
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+/// An actor: a boxed closure.
+#[macro_export]
+macro_rules! actor {
+    ($body:expr) => {{
+        let actor: Box<dyn FnOnce() + Send> = Box::new(move || {
+            $body;
+        });
+        actor
+    }};
+}
+
+/// Counts its wakes. The count is no loom object: what a model claims rests on the tree's orderings alone.
 #[derive(Default)]
 pub struct Counter(AtomicUsize);
 
@@ -51,10 +80,4 @@ impl Wake for Counter {
 
 pub fn poll<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(waker))
-}
-
-/// Waits for the token as an executor would: parks the thread until its waker runs.
-pub fn block_on_cancelled(token: &CancellationToken) {
-    let mut wait = pin!(token.cancelled());
-    loom::future::block_on(async move { wait.as_mut().await });
 }
