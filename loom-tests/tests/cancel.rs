@@ -5,7 +5,14 @@ mod support;
 use cancel_tree::CancellationToken;
 use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::Arc;
-use support::{explore, together};
+use support::{explore, kept, together};
+
+fn chain() -> [Arc<CancellationToken>; 3] {
+    let root = CancellationToken::new();
+    let child = root.child_token();
+    let grandchild = child.child_token();
+    [root, child, grandchild].map(Arc::new)
+}
 
 #[test]
 fn a_child_created_during_a_cancel_is_cancelled() {
@@ -14,6 +21,10 @@ fn a_child_created_during_a_cancel_is_cancelled() {
         let other = root.clone();
         let canceller = loom::thread::spawn(move || other.cancel());
         let child = root.child_token();
+        if child.is_cancelled() {
+            assert!(root.is_cancelled(), "a child was born cancelled, and its parent is not");
+            assert!(root.child_token().is_cancelled(), "cancelled was seen, and then a child was not");
+        }
         canceller.join().unwrap();
         assert!(child.is_cancelled(), "the child was left running");
     });
@@ -48,18 +59,17 @@ fn two_children_created_during_a_cancel_are_cancelled() {
 #[test]
 fn both_of_two_cancels_return_with_everything_cancelled() {
     explore("cancel, cancel", 1, 500, || {
-        let root = CancellationToken::new();
-        let child = root.child_token();
-        let grandchild = child.child_token();
-        together([(); 2].map(|()| {
-            let (root, child, grandchild) = (root.clone(), child.clone(), grandchild.clone());
+        let chain = chain();
+        let cancel = || {
+            let [root, child, grandchild] = kept(&chain);
             actor!({
                 root.cancel();
                 assert!(root.is_cancelled(), "returned before the root was cancelled");
                 assert!(child.is_cancelled(), "returned before the child was cancelled");
                 assert!(grandchild.is_cancelled(), "returned before the grandchild was cancelled");
             })
-        }));
+        };
+        together([cancel(), cancel()]);
     });
 }
 
@@ -86,24 +96,15 @@ fn a_cancel_that_races_an_ancestors_returns_with_its_descendants_cancelled() {
 #[test]
 fn three_cancels_of_a_chain_each_return_with_their_part_cancelled() {
     explore("cancel, cancel, cancel", 1, 100, || {
-        let root = CancellationToken::new();
-        let child = root.child_token();
-        let grandchild = child.child_token();
-        let (a, b) = ((child.clone(), grandchild.clone()), grandchild.clone());
-        together([
+        let chain = chain();
+        let cancel = |from: usize| {
+            let chain = kept(&chain);
             actor!({
-                root.cancel();
-                assert!(child.is_cancelled() && grandchild.is_cancelled(), "returned too early");
-            }),
-            actor!({
-                a.0.cancel();
-                assert!(a.1.is_cancelled(), "returned too early");
-            }),
-            actor!({
-                b.cancel();
-                assert!(b.is_cancelled());
-            }),
-        ]);
+                chain[from].cancel();
+                assert!(chain[from..].iter().all(|token| token.is_cancelled()), "returned too early");
+            })
+        };
+        together([cancel(0), cancel(1), cancel(2)]);
     });
 }
 
@@ -145,23 +146,20 @@ fn what_came_before_a_cancel_is_seen_by_who_makes_a_child_that_is_born_cancelled
 #[test]
 fn what_came_before_the_cancel_that_was_first_is_seen_through_one_that_helps() {
     explore("write and cancel twice, look", 1, 500, || {
-        let root = CancellationToken::new();
-        let child = root.child_token();
+        let chain = chain();
         let written = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
         let cancel = |i: usize| {
-            let (root, written) = (root.clone(), written.clone());
+            let ([root, ..], written) = (kept(&chain), written.clone());
             actor!({
                 written[i].store(1, Relaxed);
                 root.cancel();
             })
         };
-        let look = {
-            let written = written.clone();
-            actor!(if child.is_cancelled() {
-                let seen = written[0].load(Relaxed) + written[1].load(Relaxed);
-                assert!(seen >= 1, "cancelled, but what came before is not there");
-            })
-        };
+        let ([_, child, _], seen) = (kept(&chain), written.clone());
+        let look = actor!(if child.is_cancelled() {
+            let seen = seen[0].load(Relaxed) + seen[1].load(Relaxed);
+            assert!(seen >= 1, "cancelled, but what came before is not there");
+        });
         together([cancel(0), cancel(1), look]);
     });
 }

@@ -4,7 +4,8 @@
 mod support;
 
 use cancel_tree::{CancellationToken, model};
-use support::{explore, together};
+use std::sync::Arc;
+use support::{explore, kept, together};
 
 /// A chain: the root first.
 fn chain<const N: usize>() -> [CancellationToken; N] {
@@ -269,39 +270,32 @@ fn a_sibling_is_pushed_while_a_relay_collapses() {
 
 #[test]
 fn a_cancel_of_the_child_meets_the_collapse_above_it() {
-    explore("relay, cancel child, cancel root", 1, 100, || {
-        let [root, relay, child] = chain();
-        let below = child.child_token();
-        let other = below.clone();
-        together([
-            actor!(drop(relay)),
+    explore("relay, cancel child, cancel root", 1, 500, || {
+        let [root, relay, child, below] = chain();
+        let tokens = [root, child, below].map(Arc::new);
+        let cancel = |from: usize| {
+            let tokens = kept(&tokens);
             actor!({
-                child.cancel();
-                assert!(below.is_cancelled(), "returned too early");
-            }),
-            actor!({
-                root.cancel();
-                assert!(other.is_cancelled(), "returned too early");
-            }),
-        ]);
+                tokens[from].cancel();
+                assert!(tokens[2].is_cancelled(), "returned too early");
+            })
+        };
+        together([actor!(drop(relay)), cancel(1), cancel(0)]);
     });
 }
 
 #[test]
 fn two_cancels_meet_a_collapse() {
-    explore("relay, cancel, cancel", 1, 100, || {
+    explore("relay, cancel, cancel", 1, 500, || {
         let [root, relay, child] = chain();
-        let (other, witness) = (root.clone(), child.clone());
-        together([
-            actor!(drop(relay)),
+        let tokens = [root, child].map(Arc::new);
+        let cancel = || {
+            let [root, child] = kept(&tokens);
             actor!({
                 root.cancel();
                 assert!(child.is_cancelled(), "the child moved past the cancel");
-            }),
-            actor!({
-                other.cancel();
-                assert!(witness.is_cancelled(), "the child moved past the cancel");
-            }),
-        ]);
+            })
+        };
+        together([actor!(drop(relay)), cancel(), cancel()]);
     });
 }

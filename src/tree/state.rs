@@ -47,6 +47,8 @@ const HANDLES: Word = !(HANDLE - 1);
 const MAX_CHILDREN: Word = CHILDREN >> (CHILD_SHIFT + 1);
 const MAX_HANDLES: Word = HANDLES >> (HANDLE_SHIFT + 1);
 
+const _: () = assert!(FLAGS ^ CHILDREN ^ HANDLES == Word::MAX, "the counts and the flags share no bit");
+
 /// A copy of the state word.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct State(Word);
@@ -256,12 +258,12 @@ mod tests {
     #[test]
     fn a_node_that_becomes_a_relay_is_pinned_in_the_same_step() {
         assert_eq!(after(HANDLE | CHILD | LINKED, HANDLE), (CHILD | LINKED | PINNED, Duty::Relocate));
-        assert_eq!(after(2 * CHILD | LINKED, CHILD), (CHILD | LINKED | PINNED, Duty::Relocate));
+        assert_eq!(after((2 * CHILD) | LINKED, CHILD), (CHILD | LINKED | PINNED, Duty::Relocate));
     }
 
     #[test]
     fn a_pinned_node_that_becomes_a_relay_again_is_marked_for_its_holder() {
-        assert_eq!(after(2 * CHILD | LINKED | PINNED, CHILD), (CHILD | LINKED | PINNED | RETRY, Duty::None));
+        assert_eq!(after((2 * CHILD) | LINKED | PINNED, CHILD), (CHILD | LINKED | PINNED | RETRY, Duty::None));
     }
 
     #[test]
@@ -275,10 +277,57 @@ mod tests {
         assert_eq!(after(HANDLE | CHILD, HANDLE), (CHILD, Duty::None));
     }
 
+    /// Runs this test again in a process of its own, where `overflows` has to end it by an abort.
+    #[cfg(all(feature = "std", unix))]
+    fn aborts(test: &str, overflows: impl FnOnce()) {
+        use std::os::unix::process::ExitStatusExt;
+        const ALONE: &str = "CANCEL_TREE_OVERFLOW";
+        if std::env::var_os(ALONE).is_some() {
+            overflows();
+            return;
+        }
+        let this = std::env::current_exe().expect("the test program");
+        let test = std::format!("tree::state::tests::{test}");
+        let mut again = std::process::Command::new(this);
+        let output = again.args(["--exact", &test]).env(ALONE, "1").output().expect("the test program runs");
+        assert_eq!(output.status.signal(), Some(libc::SIGABRT), "no abort: {output:?}");
+    }
+
     #[test]
-    fn the_two_counts_and_the_flags_share_no_bit() {
-        assert_eq!(FLAGS ^ CHILDREN ^ HANDLES, Word::MAX);
-        assert!(MAX_CHILDREN << CHILD_SHIFT < CHILDREN);
-        assert!(MAX_HANDLES < HANDLES >> HANDLE_SHIFT);
+    #[cfg(all(feature = "std", unix))]
+    fn more_handles_than_fit_abort() {
+        aborts("more_handles_than_fit_abort", || {
+            let state = AtomicState::new(State(MAX_HANDLES << HANDLE_SHIFT));
+            state.retain();
+            state.retain();
+        });
+    }
+
+    #[test]
+    #[cfg(all(feature = "std", unix))]
+    fn more_handles_than_fit_abort_in_a_cancel() {
+        aborts("more_handles_than_fit_abort_in_a_cancel", || {
+            let state = AtomicState::new(State(MAX_HANDLES << HANDLE_SHIFT));
+            assert!(state.try_retain());
+            state.try_retain();
+        });
+    }
+
+    #[test]
+    #[cfg(all(feature = "std", unix))]
+    fn more_children_than_fit_abort() {
+        aborts("more_children_than_fit_abort", || {
+            let state = AtomicState::new(State(HANDLE + (MAX_CHILDREN << CHILD_SHIFT)));
+            state.add_child();
+            state.add_child();
+        });
+    }
+
+    #[test]
+    fn as_many_as_fit_do_not() {
+        let state = AtomicState::new(State(((MAX_HANDLES - 1) << HANDLE_SHIFT) + ((MAX_CHILDREN - 1) << CHILD_SHIFT)));
+        state.retain();
+        state.add_child();
+        assert!(state.load(Relaxed) == State((MAX_HANDLES << HANDLE_SHIFT) + (MAX_CHILDREN << CHILD_SHIFT)));
     }
 }

@@ -1,7 +1,7 @@
 //! `explore`, actors, and wakers that count.
 #![allow(dead_code, reason = "each model file uses its part")]
 
-use cancel_tree::model;
+use cancel_tree::{CancellationToken, model};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -45,6 +45,11 @@ pub fn together<const N: usize>(actors: [Box<dyn FnOnce() + Send>; N]) {
     for thread in threads {
         thread.join().unwrap();
     }
+}
+
+/// The same tokens for one more actor, whose end drops no handle: the scene does that when it is alone again.
+pub fn kept<const N: usize>(tokens: &[Arc<CancellationToken>; N]) -> [Arc<CancellationToken>; N] {
+    tokens.clone()
 }
 
 /// An actor: a boxed closure.

@@ -1,0 +1,140 @@
+//! Links and runs without std and without libc: own entry point, own system calls, own heap. Exit code 0 if the tree
+//! works. Linux on x86_64.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+use alloc::sync::Arc;
+use alloc::task::Wake;
+use alloc::vec::Vec;
+use cancel_tree::CancellationToken;
+use core::alloc::{GlobalAlloc, Layout};
+use core::cell::UnsafeCell;
+use core::future::Future;
+use core::pin::pin;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use core::task::Context;
+
+/// A heap that only counts what is given back.
+struct Bump {
+    memory: UnsafeCell<[u8; 1 << 20]>,
+    used: AtomicUsize,
+    live: AtomicUsize,
+}
+
+// SAFETY: `used` hands out each byte once.
+unsafe impl Sync for Bump {}
+
+// SAFETY: blocks are disjoint, aligned, and never taken back.
+unsafe impl GlobalAlloc for Bump {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let size = layout.size() + layout.align();
+        let at = self.used.fetch_add(size, Relaxed);
+        if at + size > 1 << 20 {
+            return core::ptr::null_mut();
+        }
+        self.live.fetch_add(1, Relaxed);
+        let start = self.memory.get().cast::<u8>().wrapping_add(at);
+        start.wrapping_add(start.align_offset(layout.align()))
+    }
+    unsafe fn dealloc(&self, _: *mut u8, _: Layout) {
+        self.live.fetch_sub(1, Relaxed);
+    }
+}
+
+#[global_allocator]
+static HEAP: Bump = Bump { memory: UnsafeCell::new([0; 1 << 20]), used: AtomicUsize::new(0), live: AtomicUsize::new(0) };
+
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+fn works() -> bool {
+    let root = CancellationToken::new();
+    let children: Vec<_> = (0..10).map(|_| root.child_token()).collect();
+    let mut last = root.clone();
+    for _ in 0..100 {
+        last = last.child_token();
+    }
+    let count = Arc::new(Count(AtomicUsize::new(0)));
+    let waker = count.clone().into();
+    let mut wait = pin!(last.cancelled());
+    let pending = wait.as_mut().poll(&mut Context::from_waker(&waker)).is_pending();
+    root.cancel();
+    pending
+        && children.iter().all(CancellationToken::is_cancelled)
+        && last.is_cancelled()
+        && count.0.load(Relaxed) == 1
+        && wait.poll(&mut Context::from_waker(&waker)).is_ready()
+}
+
+fn exit(code: i32) -> ! {
+    // SAFETY: exit_group does not return.
+    unsafe {
+        core::arch::asm!("syscall", in("rax") 231, in("rdi") code, options(noreturn, nostack));
+    }
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    exit(101)
+}
+
+extern "C" fn start() -> ! {
+    let works = works();
+    let nothing_left = HEAP.live.load(Relaxed) == 0;
+    exit(i32::from(!works) + 2 * i32::from(!nothing_left))
+}
+
+core::arch::global_asm!(".globl _start", "_start:", "and rsp, -16", "call {start}", start = sym start);
+
+/// Named by the prebuilt `alloc`; nothing unwinds here.
+#[unsafe(no_mangle)]
+extern "C" fn rust_eh_personality() {}
+
+// What the compiler calls for copies, as there is no libc. Byte by byte, and not recognised as a copy again.
+macro_rules! memory {
+    ($($body:item)*) => { $(
+        #[unsafe(no_mangle)]
+        $body
+    )* };
+}
+memory! {
+    unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, n: usize) -> *mut u8 {
+        // SAFETY: the caller's contract; rep movsb copies n bytes.
+        unsafe { core::arch::asm!("rep movsb", inout("rcx") n => _, inout("rdi") to => _, inout("rsi") from => _, options(nostack)) };
+        to
+    }
+    unsafe extern "C" fn memset(to: *mut u8, byte: i32, n: usize) -> *mut u8 {
+        // SAFETY: the caller's contract; rep stosb fills n bytes.
+        unsafe { core::arch::asm!("rep stosb", inout("rcx") n => _, inout("rdi") to => _, in("al") byte as u8, options(nostack)) };
+        to
+    }
+    unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, n: usize) -> *mut u8 {
+        for i in 0..n {
+            let i = if (to as usize) < from as usize { i } else { n - 1 - i };
+            // SAFETY: the caller's contract.
+            unsafe { to.add(i).write_volatile(from.add(i).read_volatile()) };
+        }
+        to
+    }
+    unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, n: usize) -> i32 {
+        for i in 0..n {
+            // SAFETY: the caller's contract.
+            let (x, y) = unsafe { (a.add(i).read_volatile(), b.add(i).read_volatile()) };
+            if x != y {
+                return i32::from(x) - i32::from(y);
+            }
+        }
+        0
+    }
+    unsafe extern "C" fn bcmp(a: *const u8, b: *const u8, n: usize) -> i32 {
+        // SAFETY: the caller's contract.
+        unsafe { memcmp(a, b, n) }
+    }
+}

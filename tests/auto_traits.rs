@@ -1,0 +1,85 @@
+//! What the compiler derives for the public types, and what it must not: each negative fact has a positive twin.
+
+use cancel_tree::future::{FutureExt, RunUntilCancelledFuture, RunUntilCancelledFutureOwned};
+use cancel_tree::{
+    CancellationToken, DropGuard, DropGuardRef, WaitForCancellationFuture, WaitForCancellationFutureOwned,
+};
+use static_assertions::{assert_impl_all, assert_not_impl_any, assert_obj_safe, assert_type_eq_all};
+use std::cell::Cell;
+use std::fmt::Debug;
+use std::future::{Future, Pending};
+use std::hash::Hash;
+use std::marker::PhantomPinned;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::rc::Rc;
+use std::sync::MutexGuard;
+
+assert_impl_all!(CancellationToken: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Clone, Default, Debug, Eq, Hash);
+// `Ord` would say something about addresses.
+assert_not_impl_any!(CancellationToken: Copy, PartialOrd, Future);
+
+assert_impl_all!(DropGuard: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Debug);
+assert_impl_all!(DropGuardRef<'static>: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Debug);
+// A clone of a guard would cancel while the other one still guards.
+assert_not_impl_any!(DropGuard: Clone, Default);
+assert_not_impl_any!(DropGuardRef<'static>: Clone, Copy);
+
+assert_impl_all!(WaitForCancellationFuture<'static>: Future<Output = ()>, Send, Sync, Unpin, Debug);
+assert_impl_all!(WaitForCancellationFutureOwned: Future<Output = ()>, Send, Sync, Unpin, Debug);
+assert_impl_all!(WaitForCancellationFuture<'static>: UnwindSafe, RefUnwindSafe);
+assert_impl_all!(WaitForCancellationFutureOwned: UnwindSafe, RefUnwindSafe);
+// A registration has one owner.
+assert_not_impl_any!(WaitForCancellationFuture<'static>: Clone);
+assert_not_impl_any!(WaitForCancellationFutureOwned: Clone);
+
+type Race<F> = RunUntilCancelledFuture<'static, F>;
+type RaceOwned<F> = RunUntilCancelledFutureOwned<F>;
+
+assert_impl_all!(Race<Pending<u8>>: Future<Output = Option<u8>>, Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Debug);
+assert_impl_all!(RaceOwned<Pending<u8>>: Future<Output = Option<u8>>, Send, Sync, Unpin, UnwindSafe, RefUnwindSafe);
+assert_impl_all!(RaceOwned<Pending<u8>>: Debug);
+// The adapters are what the future in them is.
+assert_not_impl_any!(Race<Rc<()>>: Send, Sync);
+assert_not_impl_any!(RaceOwned<Rc<()>>: Send, Sync);
+assert_impl_all!(Race<MutexGuard<'static, ()>>: Sync);
+assert_impl_all!(RaceOwned<MutexGuard<'static, ()>>: Sync);
+assert_not_impl_any!(Race<MutexGuard<'static, ()>>: Send);
+assert_not_impl_any!(RaceOwned<MutexGuard<'static, ()>>: Send);
+assert_impl_all!(Race<Cell<()>>: Send);
+assert_impl_all!(RaceOwned<Cell<()>>: Send);
+assert_not_impl_any!(Race<Cell<()>>: Sync, RefUnwindSafe);
+assert_not_impl_any!(RaceOwned<Cell<()>>: Sync, RefUnwindSafe);
+assert_not_impl_any!(Race<PhantomPinned>: Unpin);
+assert_not_impl_any!(RaceOwned<PhantomPinned>: Unpin);
+assert_not_impl_any!(Race<&'static mut ()>: UnwindSafe);
+assert_not_impl_any!(RaceOwned<&'static mut ()>: UnwindSafe);
+
+// One name under both paths.
+assert_type_eq_all!(CancellationToken, cancel_tree::sync::CancellationToken);
+assert_type_eq_all!(DropGuard, cancel_tree::sync::DropGuard);
+assert_type_eq_all!(DropGuardRef<'static>, cancel_tree::sync::DropGuardRef<'static>);
+assert_type_eq_all!(WaitForCancellationFuture<'static>, cancel_tree::sync::WaitForCancellationFuture<'static>);
+assert_type_eq_all!(WaitForCancellationFutureOwned, cancel_tree::sync::WaitForCancellationFutureOwned);
+
+// Also futures behind a pointer have the adapters.
+assert_obj_safe!(FutureExt<Output = ()>);
+assert_impl_all!(dyn Future<Output = ()>: FutureExt);
+assert_impl_all!(Pending<()>: FutureExt);
+assert_not_impl_any!((): FutureExt);
+
+/// The facts above hold if this file compiles; what a function returns is said here.
+#[test]
+fn tokens_and_their_futures_may_move_between_threads() {
+    fn assert_send<T: Send>(value: T) -> T {
+        value
+    }
+    let token = assert_send(CancellationToken::new());
+    let run = assert_send(token.run_until_cancelled(async { 1 }));
+    drop(run);
+    drop(assert_send(token.clone().run_until_cancelled_owned(async { 1 })));
+    drop(assert_send(async { 1 }.with_cancellation_token(&token)));
+    drop(assert_send(async { 1 }.with_cancellation_token_owned(token.clone())));
+    let other = token.clone();
+    std::thread::spawn(move || other.cancel()).join().expect("cancel does not panic");
+    assert!(token.is_cancelled());
+}
