@@ -13,8 +13,8 @@ use core::task::{Context, Poll};
 /// cancel. A poll after `Ready` says `Ready` again.
 ///
 /// The first waiter of a token allocates nothing; each further one, while it waits, is a node of 96 bytes (64-bit
-/// targets) that it keeps over all its polls. Polling and dropping are lock-free. Dropping it drops its waker, unless a
-/// cancel has claimed that in the same moment: then the waker is woken once, by that cancel, and not after it.
+/// targets) that it keeps over all its polls. Polling and dropping are lock-free. Dropping it drops its waker, which is
+/// not woken after that; but a cancel on another thread may just be about to wake it, and dropping does not wait for that.
 #[must_use = "futures do nothing unless polled"]
 pub struct WaitForCancellationFuture<'a> {
     wait: Wait<&'a Handle>,

@@ -3,10 +3,11 @@
 mod support;
 
 use cancel_tree::{CancellationToken, WaitForCancellationFutureOwned};
-use std::future::poll_fn;
-use std::pin::pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
+use std::task::{Context, Poll, Wake};
 use support::balanced;
 use support::wakers::{Counter, Hooks};
 
@@ -264,4 +265,36 @@ fn the_inner_future_may_cancel_its_token_and_drop_the_last_handle() {
         assert_eq!(counter.poll(&mut race.as_mut()), Poll::Ready(None));
         assert!(!root.is_cancelled());
     });
+}
+
+/// Of many waiters of many tokens, whichever is woken first drops all the others: they are not woken (C12).
+#[test]
+fn waiters_dropped_by_the_first_waker_of_a_cancel_are_not_woken() {
+    balanced(|| {
+        let root = CancellationToken::new();
+        let child = root.child_token();
+        let waits = Arc::new(Mutex::new(Vec::new()));
+        let wakes = Arc::new(AtomicUsize::new(0));
+        for token in [&root, &root, &child, &child, &child] {
+            let (all, wakes) = (Arc::clone(&waits), Arc::clone(&wakes));
+            let waker = Arc::new(OnWake(move || {
+                wakes.fetch_add(1, SeqCst);
+                let others = std::mem::take(&mut *all.lock().unwrap());
+                drop(others);
+            }));
+            let mut wait = token.clone().cancelled_owned();
+            assert!(Pin::new(&mut wait).poll(&mut Context::from_waker(&waker.into())).is_pending());
+            waits.lock().unwrap().push(wait);
+        }
+        root.cancel();
+        assert_eq!(wakes.load(SeqCst), 1, "a waiter was woken after its drop");
+    });
+}
+
+struct OnWake<F>(F);
+
+impl<F: Fn() + Send + Sync> Wake for OnWake<F> {
+    fn wake(self: Arc<Self>) {
+        (self.0)();
+    }
 }

@@ -139,6 +139,18 @@ fn a_relay_and_its_child_dropped_during_a_cancel_are_both_freed() {
     });
 }
 
+/// As before, one preemption deeper, with nothing else to do: the relay is pinned, its child is dead, and the droppers of
+/// both are stopped while the cancel sweeps.
+#[test]
+fn a_pinned_relay_whose_dead_child_still_holds_it_is_swept() {
+    explore("relay, drop of its child, cancel, no more", 2, 1000, || {
+        let [root, relay, child] = chain();
+        let tokens = [root].map(Arc::new);
+        let [root] = kept(&tokens);
+        together([actor!(drop(relay)), actor!(drop(child)), actor!(root.cancel())]);
+    });
+}
+
 #[test]
 fn a_relay_collapses_beside_a_sibling_that_is_dropped() {
     explore("relay, drop of its sibling", 3, 500, || {

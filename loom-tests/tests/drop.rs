@@ -53,6 +53,23 @@ fn three_children_dropped_at_once_are_all_unlinked() {
 }
 
 #[test]
+fn news_that_comes_while_news_is_taken_is_not_lost() {
+    explore("drop, drop twice", 4, 500, || {
+        let (root, mut children) = family(3);
+        let (a, b, c) = (children.pop(), children.pop(), children.pop());
+        together([
+            actor!(drop(a)),
+            actor!({
+                drop(b);
+                drop(c);
+            }),
+        ]);
+        assert_eq!(model::live_nodes(), 1, "a dropped child stayed with its parent");
+        drop(root);
+    });
+}
+
+#[test]
 fn two_creators_that_drop_at_once_leave_nothing() {
     explore("create and drop, create and drop", 3, 500, || {
         let root = CancellationToken::new();

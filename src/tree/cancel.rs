@@ -1,15 +1,15 @@
 //! Cancel: two phases. First every node below is marked, by an iterative walk; then the wakers that were found are run.
 //!
 //! Several cancels may walk the same tree at once. Each goes everywhere (a loser helps, C3), so none depends on
-//! another; who changes a node's CANCELLED from 0 to 1 has its waker to wake (I8). A canceller counts itself as a
-//! visitor of each list that it is inside of; the last visitor to leave sees to the sweep.
+//! another; who changes a node's CANCELLED from 0 to 1 has its waker to wake (I8). A canceller is counted as a visitor of
+//! each list that it is inside of; the last visitor to leave sees to the sweep.
 
 use super::head::{CANCELLED, Head, MARKED};
 use super::memory::Bin;
 use super::release::release;
 use super::state::CHILD;
 use super::sweep::sweep;
-use super::wake::Claimed;
+use super::wake::Waited;
 use super::{Node, at, next_of, raise_flag};
 use crate::primitives::{AcqRel, Acquire, Relaxed, Release, abort};
 use core::ptr;
@@ -18,8 +18,11 @@ use core::ptr;
 const CLOSED: u32 = 1;
 const VISITOR: u32 = 2;
 
+/// A node is born with one visitor: whoever will be the first to mark it. So he enters by that step, and it takes no other.
+pub(super) const FIRST_VISITOR: u32 = VISITOR;
+
 /// Cancels the subtree of `root`. When it returns, every descendant whose creation had returned before the call is
-/// flagged (C3), and the wakers that this call claimed have been woken.
+/// flagged (C3), and the waiters of all that this call was the first to mark have been woken.
 ///
 /// Lock-free. Allocates nothing, frees nothing of its own (C10).
 ///
@@ -34,12 +37,12 @@ pub(super) unsafe fn cancel(root: *mut Node) {
             raise_flag(root);
             return;
         }
-        let mut claimed = Claimed::none();
+        let mut waited = Waited::none();
         let mut bin = Bin::deferred();
-        walk(root, &mut claimed, &mut bin);
+        walk(root, &mut waited, &mut bin);
         drop(bin);
-        // Phase two: from here on nothing of the tree is held but the handles in `claimed` (C14, C16).
-        claimed.wake_all();
+        // Phase two: from here on nothing of the tree is held but the handles in `waited` (C14, C16).
+        waited.wake_all();
     }
 }
 
@@ -52,15 +55,15 @@ enum Mark {
     Alias(*mut Node),
 }
 
-/// Marks `root` and everything below it, and claims the wakers.
+/// Marks `root` and everything below it, and notes what is waited for.
 ///
 /// # Safety
 /// The caller holds a handle on `root`.
-unsafe fn walk(root: *mut Node, claimed: &mut Claimed, bin: &mut Bin) {
+unsafe fn walk(root: *mut Node, waited: &mut Waited, bin: &mut Bin) {
     // SAFETY: by our visits every node on the path from `root` is kept, and so is whatever stands in their lists, in
     // limbo or not yet swept (I6).
     unsafe {
-        let Mark::Enter { first } = mark(root, claimed, bin) else {
+        let Mark::Enter { first } = mark(root, waited) else {
             return;
         };
         let (mut owner, mut node) = (root, first);
@@ -73,7 +76,7 @@ unsafe fn walk(root: *mut Node, claimed: &mut Claimed, bin: &mut Bin) {
                 (node, owner) = after(owner);
                 continue;
             }
-            match mark(node, claimed, bin) {
+            match mark(node, waited) {
                 Mark::Enter { first } => (owner, node) = (node, first),
                 Mark::Skip => {
                     // Acquire (E12): `next` below is the one that goes with this parent.
@@ -110,11 +113,11 @@ unsafe fn after(mut node: *mut Node) -> (*mut Node, *mut Node) {
     }
 }
 
-/// Marks one node, by our own step or by helping who did it, and becomes a visitor of its list if there is a reason to.
+/// Marks one node, and is then its first visitor; or helps who did, and becomes a further one if there is a reason to.
 ///
 /// # Safety
 /// The caller visits the list that the node is in, or holds a handle on it.
-unsafe fn mark(node: *mut Node, claimed: &mut Claimed, bin: &mut Bin) -> Mark {
+unsafe fn mark(node: *mut Node, waited: &mut Waited) -> Mark {
     // SAFETY: the visit, or the handle.
     unsafe {
         // Acquire (E5, E8): if it is marked, who did it; if it is done, everything below.
@@ -138,13 +141,12 @@ unsafe fn mark(node: *mut Node, claimed: &mut Claimed, bin: &mut Bin) -> Mark {
                 Ok(()) => {
                     at(node).flag.store(1, Release); // Release (E6, C11).
                     if head.is_waited() {
-                        claimed.claim(node, bin);
+                        waited.add(node);
                     }
                     if marked.is_done() {
                         return Mark::Skip;
                     }
-                    head = marked;
-                    break;
+                    return Mark::Enter { first: marked.first() };
                 }
                 Err(newer) => head = newer,
             }
@@ -160,7 +162,7 @@ fn frozen(head: Head) -> Head {
     if head.is_empty() { head.with(MARKED) } else { head }
 }
 
-/// Becomes a visitor, unless the list is closed: then all below is flagged.
+/// Becomes a further visitor, unless the list is closed: then all below is flagged.
 ///
 /// # Safety
 /// As [`mark`].

@@ -19,6 +19,7 @@ pub(super) struct Bin {
 
 impl Bin {
     /// Frees at once: for drops.
+    #[inline]
     pub(super) fn immediate() -> Self {
         Self { deferred: false, first: ptr::null_mut(), last: ptr::null_mut() }
     }
@@ -61,7 +62,8 @@ impl Bin {
     }
 
     /// Leaves what was collected in the graveyard. Lock-free, allocates nothing, frees nothing.
-    pub(super) fn bury(&mut self) {
+    #[inline]
+    fn bury(&mut self) {
         if !self.first.is_null() {
             // SAFETY: the collected nodes are ours (contract of `put`), chained from `first` to `last`.
             unsafe { GRAVEYARD.push(self.first, self.last) };
@@ -71,6 +73,7 @@ impl Bin {
 }
 
 impl Drop for Bin {
+    #[inline]
     fn drop(&mut self) {
         self.bury();
     }

@@ -32,7 +32,7 @@
 //! - **I5** What a pruner takes out of a list is freed only if it leaves the list by a step that finds no cancel. Otherwise
 //!   it stays in limbo until the sweep. What earlier pruners took out, a walker cannot reach: it came by a
 //!   read-modify-write of the head, which acquired all of their steps.
-//! - **I6** Walkers are counted as visitors of each list on their path; a list is swept once, when it is closed, no visitor
+//! - **I6** Walkers are counted as visitors of each list on their path, who marks its owner from its birth; a list is swept once, when it is closed, no visitor
 //!   is left and no pruner is inside. So all that a walker stands on, and came by, is kept.
 //! - **I7** If a list is closed, or its owner done, then everything below it is marked and flagged.
 //! - **I8** Who changes CANCELLED of a node from 0 to 1 has its waker to wake; nobody else wakes it.
@@ -177,7 +177,7 @@ impl Node {
             fixed: UnsafeCell::new(ptr::null_mut()),
             state: AtomicState::new(state),
             dead: AtomicPtr::new(ptr::null_mut()),
-            visit: AtomicU32::new(0),
+            visit: AtomicU32::new(cancel::FIRST_VISITOR),
             slot: AtomicU32::new(slot::FREE),
             link: UnsafeCell::new(ptr::null_mut()),
             next: AtomicPtr::new(ptr::null_mut()),

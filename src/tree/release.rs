@@ -12,12 +12,28 @@ use crate::primitives::{AcqRel, Acquire, Relaxed, Word};
 ///
 /// # Safety
 /// The caller holds the claims and does not use the node on their strength afterwards.
-pub(super) unsafe fn release(mut node: *mut Node, mut claims: Word, bin: &mut Bin) {
-    while claims != 0 {
-        // SAFETY: the claims keep the node until they are given back (I2), and by them it may be touched (I3). A duty
-        // is a claim in itself: on the node, and through the node's own claim on its parent.
+#[inline]
+pub(super) unsafe fn release(node: *mut Node, claims: Word, bin: &mut Bin) {
+    if claims != 0 {
+        // SAFETY: the claims keep the node until they are given back (I2), and by them it may be touched (I3).
         unsafe {
             let duty = at(node).state.release(claims);
+            if duty != Duty::None {
+                settle(node, duty, bin);
+            }
+        }
+    }
+}
+
+/// Does the duty for `node`, and those that come of it further up.
+///
+/// # Safety
+/// The caller has the duty.
+#[inline(never)]
+unsafe fn settle(mut node: *mut Node, mut duty: Duty, bin: &mut Bin) {
+    loop {
+        // SAFETY: a duty is a claim in itself: on the node, and through the node's own claim on its parent (I3).
+        unsafe {
             match duty {
                 Duty::None => return,
                 Duty::Free => return bin.put(node),
@@ -31,8 +47,9 @@ pub(super) unsafe fn release(mut node: *mut Node, mut claims: Word, bin: &mut Bi
                 at(parent).state.add_child();
             }
             // One claim is the dead node's, or the temporary one: it was ours while we were at the parent.
-            claims = CHILD * (1 + reap(parent, node, bin));
+            let claims = CHILD * (1 + reap(parent, node, bin));
             node = parent;
+            duty = at(node).state.release(claims);
         }
     }
 }

@@ -173,21 +173,18 @@ pub(super) unsafe fn rearm(node: *mut Node, waker: &Waker) -> bool {
     }
 }
 
-/// Canceller: ends the slot. True if there is a waker in it, which is now the caller's.
+/// Canceller: ends the slot, and takes the waker that is in it.
 ///
 /// # Safety
-/// The caller holds a handle on the node and has the duty to wake (I8).
-pub(super) unsafe fn fire(node: *mut Node) -> bool {
-    // SAFETY: the handle.
-    // Acquire (E14): the waker. Release (E6): the flag, for the future that finds FIRED.
-    unsafe { at(node).slot.fetch_or(FIRED, AcqRel) == SET }
-}
-
-/// Canceller: takes the waker that `fire` has given it.
-///
-/// # Safety
-/// `fire` said so, to the caller; he still holds his handle.
-pub(super) unsafe fn take_fired(node: *mut Node) -> Option<Waker> {
-    // SAFETY: FIRED over SET makes the cell the caller's for good.
-    unsafe { at(node).waker.with_mut(|cell| mem::take(&mut *cell)) }
+/// The caller holds a handle on the node and has the duty to wake (I8), which this fulfils but for the wake itself.
+pub(super) unsafe fn fire(node: *mut Node) -> Option<Waker> {
+    // SAFETY: the handle; FIRED over SET makes the cell the caller's for good.
+    unsafe {
+        // Acquire (E14): the waker. Release (E6): the flag, for the future that finds FIRED.
+        if at(node).slot.fetch_or(FIRED, AcqRel) == SET {
+            at(node).waker.with_mut(|cell| mem::take(&mut *cell))
+        } else {
+            None
+        }
+    }
 }

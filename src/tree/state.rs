@@ -73,42 +73,54 @@ impl State {
     /// A node that is about to stand in its parent's list, with one handle.
     pub(super) const CHILD: State = State(HANDLE | LINKED);
 
+    #[inline]
     pub(super) fn is_linked(self) -> bool {
         self.0 & LINKED != 0
     }
+    #[inline]
     pub(super) fn is_handed(self) -> bool {
         self.0 & HANDED != 0
     }
+    #[inline]
     pub(super) fn is_pinned(self) -> bool {
         self.0 & PINNED != 0
     }
+    #[inline]
     pub(super) fn has_retry(self) -> bool {
         self.0 & RETRY != 0
     }
     /// Nobody holds a claim, and nobody ever will again.
+    #[inline]
     pub(super) fn is_dead(self) -> bool {
         self.0 & !FLAGS == 0
     }
+    #[inline]
     pub(super) fn has_handle(self) -> bool {
         self.0 & HANDLES != 0
     }
     /// No handle and exactly one child claim.
+    #[inline]
     pub(super) fn has_one_child_only(self) -> bool {
         self.0 & !FLAGS == CHILD
     }
     /// A node that only passes on what its ancestors say to its single child.
+    #[inline]
     fn is_relay(self) -> bool {
         self.has_one_child_only() && self.is_linked()
     }
+    #[inline]
     pub(super) fn with_handle(self) -> State {
         State(self.0 + HANDLE)
     }
+    #[inline]
     pub(super) fn pinned(self) -> State {
         State(self.0 | PINNED)
     }
+    #[inline]
     pub(super) fn unpinned(self) -> State {
         State(self.0 & !(PINNED | RETRY))
     }
+    #[inline]
     pub(super) fn handed(self) -> State {
         State(self.0 | HANDED)
     }
@@ -117,6 +129,7 @@ impl State {
     ///
     /// A relay is pinned in the same step: once our claim is gone nothing else would keep it alive for us. A relay
     /// that is pinned already gets RETRY in the same step, so that its holder cannot miss it (calibrated: `retry`).
+    #[inline]
     fn released(self, claims: Word) -> (State, Duty) {
         debug_assert!(claims & FLAGS == 0 && self.0 >= claims, "more claims given back than were held");
         let left = State(self.0 - claims);
@@ -138,15 +151,18 @@ impl State {
 pub(super) struct AtomicState(AtomicWord);
 
 impl AtomicState {
+    #[inline]
     pub(super) fn new(state: State) -> Self {
         Self(AtomicWord::new(state.0))
     }
 
+    #[inline]
     pub(super) fn load(&self, order: crate::primitives::Ordering) -> State {
         State(self.0.load(order))
     }
 
     /// Compare-and-swap; on failure the newest state, read with `failure`.
+    #[inline]
     pub(super) fn replace(
         &self,
         from: State,
@@ -158,6 +174,7 @@ impl AtomicState {
     }
 
     /// Adds a handle. The caller holds one.
+    #[inline]
     pub(super) fn retain(&self) {
         // Relaxed: as in `Arc`, the caller's own claim keeps the node, and nothing is read on the strength of this.
         if State(self.0.fetch_add(HANDLE, Relaxed)).0 >> HANDLE_SHIFT > MAX_HANDLES {
@@ -166,6 +183,7 @@ impl AtomicState {
     }
 
     /// Adds a child claim. The caller holds a claim, or the pin of a child.
+    #[inline]
     pub(super) fn add_child(&self) {
         // Relaxed: as `retain`.
         if (self.0.fetch_add(CHILD, Relaxed) & CHILDREN) >> CHILD_SHIFT > MAX_CHILDREN {
@@ -174,12 +192,14 @@ impl AtomicState {
     }
 
     /// Takes back a child claim that cannot be the last one: the caller holds a handle.
+    #[inline]
     pub(super) fn cancel_child(&self) {
         // Relaxed: the caller's handle, given back later by `release`, carries the order.
         self.0.fetch_sub(CHILD, Relaxed);
     }
 
     /// Adds a handle unless there is none: a node without a handle never has one again.
+    #[inline]
     pub(super) fn try_retain(&self) -> bool {
         let mut state = self.load(Relaxed);
         while state.has_handle() {
@@ -211,24 +231,28 @@ impl AtomicState {
     }
 
     /// Gives back child claims of a node that the caller has pinned: what follows from it is the caller's duty.
+    #[inline]
     pub(super) fn release_pinned(&self, claims: Word) {
         // Release (E7): as in `release`. The caller looks at the word again before it unpins.
         self.0.fetch_sub(claims, AcqRel);
     }
 
     /// Clears RETRY. The caller holds the pin and is about to look again.
+    #[inline]
     pub(super) fn clear_retry(&self) {
         // Relaxed: the caller re-reads the word, and the CAS that unpins carries the order.
         self.0.fetch_and(!RETRY, Relaxed);
     }
 
     /// Sweeper: takes the node out of its parent's list for good. Returns the state before.
+    #[inline]
     pub(super) fn unlink(&self) -> State {
         // AcqRel (E10), with `hand_over`: whoever comes second sees what the first did with the node, and frees it.
         State(self.0.fetch_and(!LINKED, AcqRel))
     }
 
     /// Dropper of a dead node: lets go of it. Returns the state before.
+    #[inline]
     pub(super) fn hand_over(&self) -> State {
         // AcqRel (E10), with `unlink`.
         State(self.0.fetch_or(HANDED, AcqRel))

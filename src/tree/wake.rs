@@ -1,4 +1,4 @@
-//! Phase two of a cancel: the wakers that the walk has claimed.
+//! Phase two of a cancel: the nodes that the walk has found to be waited for, and their wakers.
 
 use super::memory::Bin;
 use super::release::release;
@@ -7,33 +7,31 @@ use super::{Node, at, slot};
 use core::ptr;
 use core::task::Waker;
 
-/// The nodes whose wakers one cancel has claimed, chained through `link`; on each the list holds a handle.
-pub(super) struct Claimed {
+/// The nodes whose waiters are one cancel's to wake, chained through `link`; on each the list holds a handle.
+pub(super) struct Waited {
     first: *mut Node,
 }
 
-impl Claimed {
+impl Waited {
     pub(super) fn none() -> Self {
         Self { first: ptr::null_mut() }
     }
 
-    /// Claims the waker of a node that this cancel has marked, and that has been waited for.
+    /// Notes a node that this cancel has marked, and that has been waited for.
+    ///
+    /// Its slot is left alone until its turn to be woken has come: so a future that is dropped before that, by another
+    /// waker for example, still takes its waker back and is not woken (C12).
     ///
     /// # Safety
     /// The caller has changed the node's CANCELLED from 0 to 1 (I8), and keeps it by a visit or a handle.
     #[cold]
-    pub(super) unsafe fn claim(&mut self, node: *mut Node, bin: &mut Bin) {
+    pub(super) unsafe fn add(&mut self, node: *mut Node) {
         // SAFETY: the caller's contract; from `try_retain` on, our handle.
         unsafe {
             // Without a handle there is no future: nobody waits, and the node may be in its dropper's hands (I12).
-            if !at(node).state.try_retain() {
-                return;
-            }
-            if slot::fire(node) {
+            if at(node).state.try_retain() {
                 at(node).link.with_mut(|link| *link = self.first);
                 self.first = node;
-            } else {
-                release(node, HANDLE, bin);
             }
         }
     }
@@ -41,17 +39,19 @@ impl Claimed {
     /// The next waker. The node is given back before the waker is run, so that a panic leaves nothing behind and a
     /// waker that drops what it wakes finds nobody in its way (C15, C16).
     fn next(&mut self) -> Option<Waker> {
-        let node = self.first;
-        if node.is_null() {
-            return None;
+        while !self.first.is_null() {
+            let node = self.first;
+            // SAFETY: our handle, until it is released; the waker is ours by `fire` (I8).
+            unsafe {
+                self.first = at(node).link.with(|link| *link);
+                let waker = slot::fire(node);
+                release(node, HANDLE, &mut Bin::deferred());
+                if waker.is_some() {
+                    return waker;
+                }
+            }
         }
-        // SAFETY: our handle, until it is released; the slot is ours since `fire` (I8).
-        unsafe {
-            self.first = at(node).link.with(|link| *link);
-            let waker = slot::take_fired(node);
-            release(node, HANDLE, &mut Bin::deferred());
-            waker
-        }
+        None
     }
 
     /// Wakes all, whatever each of them does. If some panic, the first panic is raised again when all have run.
@@ -85,7 +85,7 @@ impl Claimed {
 }
 
 /// Without std nothing can catch a panic, but this goes on with the rest while it unwinds. A second panic aborts then.
-impl Drop for Claimed {
+impl Drop for Waited {
     fn drop(&mut self) {
         self.wake_rest();
     }
