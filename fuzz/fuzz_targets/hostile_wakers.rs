@@ -256,7 +256,8 @@ impl World {
             if wait.pending && !wait.open {
                 assert_eq!((latest, all), (due, due), "the wakes by a waiter's latest waker, and all");
             } else if wait.pending && wait.ready.is_none() {
-                assert_eq!(all, due, "the wakes of a waiter whose last poll panicked");
+                // None, if that poll came during the cancel: it took the waker back, and dropping it panicked.
+                assert!(all <= due, "the wakes of a waiter whose last poll panicked");
             }
         }
     }

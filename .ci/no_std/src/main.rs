@@ -44,7 +44,8 @@ unsafe impl GlobalAlloc for Bump {
 }
 
 #[global_allocator]
-static HEAP: Bump = Bump { memory: UnsafeCell::new([0; 1 << 20]), used: AtomicUsize::new(0), live: AtomicUsize::new(0) };
+static HEAP: Bump =
+    Bump { memory: UnsafeCell::new([0; 1 << 20]), used: AtomicUsize::new(0), live: AtomicUsize::new(0) };
 
 struct Count(AtomicUsize);
 
