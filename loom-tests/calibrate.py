@@ -58,8 +58,8 @@ GUARDS = [
      "if at(relay).state.load(Acquire).has_one_child_only() || true {"),
     ("commit_excludes_cancel", "collapse a_child_below_a_relay_is_reached_by_a_cancel_during_the_collapse",
      "collapse.rs",
-     "if at(relay).head.replace(head.with(PRUNING), forwarded, AcqRel, Relaxed).is_ok() {",
-     "let _ = forwarded;\n            at(relay).head.change(AcqRel, |head| head.without(PRUNING).with(MARKED));\n            if true {"),
+     "if at(relay).head.replace(head.with(PRUNING), forwarded, Relaxed, Relaxed).is_ok() {",
+     "let _ = forwarded;\n            at(relay).head.change(Relaxed, |head| head.without(PRUNING).with(MARKED));\n            if true {"),
     ("child_is_pinned", "collapse a_child_below_a_relay_is_reached_by_a_cancel_during_the_collapse",
      "collapse.rs", "        if !pin(heir) {", "        if !pin(heir) && false {"),
     ("next_before_parent", "collapse a_relay_collapses_between_siblings_and_a_cancel",
@@ -72,7 +72,7 @@ GUARDS = [
     ("unpin_only_as_seen", "collapse three_relays_in_a_row_collapse_at_once",
      "collapse.rs", "unsafe { at(node).state.replace(seen, seen.unpinned(), Release, Relaxed).is_ok() }",
      "let _ = seen;\n    unsafe { release_pin(node) }"),
-    ("sweep_leaves_the_pinned", "collapse a_pinned_relay_whose_dead_child_still_holds_it_is_swept",
+    ("sweep_leaves_the_pinned", "collapse a_relay_and_its_child_dropped_during_a_cancel_are_both_freed",
      "sweep.rs", "if state.is_pinned() {", "if false {"),
     ("next_before_unlink", "drop a_child_dropped_during_a_cancel_is_freed_once",
      "sweep.rs", "            let next = next_of(node);\n            let state = at(node).state.unlink();",
@@ -89,14 +89,14 @@ GUARDS = [
     ("no_visitor_after_the_last", "cancel both_of_two_cancels_return_with_everything_cancelled",
      "cancel.rs", "while visit & CLOSED == 0 {", "while visit & CLOSED == 0 || true {"),
     ("sweep_waits_for_the_pruner", "drop a_child_dropped_during_a_cancel_is_freed_once",
-     "cancel.rs", "if !at(owner).head.change(AcqRel, |head| head.with(MARKED)).is_pruning() {",
-     "if !at(owner).head.change(AcqRel, |head| head.with(MARKED)).is_pruning() || true {"),
+     "cancel.rs", "if !at(owner).head.change(Release, |head| head.with(MARKED)).is_pruning() {",
+     "if !at(owner).head.change(Release, |head| head.with(MARKED)).is_pruning() || true {"),
     ("walkers_follow_the_heir", "collapse a_child_below_a_relay_is_reached_by_a_cancel_during_the_collapse",
      "cancel.rs", "            if head.is_forwarded() {\n                return Mark::Alias(head.first());\n            }",
      "            if head.is_forwarded() {\n                return Mark::Skip;\n            }\n            if false {\n                return Mark::Alias(head.first());\n            }"),
     ("walkers_come_back_past_the_relay", "collapse a_relay_collapses_between_siblings_and_a_cancel",
-     "cancel.rs", "if at(parent).head.load(Acquire).is_forwarded() {",
-     "if at(parent).head.load(Acquire).is_forwarded() && false {"),
+     "cancel.rs", "if at(parent).head.load(Relaxed).is_forwarded() {",
+     "if at(parent).head.load(Relaxed).is_forwarded() && false {"),
     ("no_handle_no_waker", "wait the_last_handle_goes_while_its_waiter_is_woken",
      "wake.rs", "            if at(node).state.try_retain() {",
      "            if at(node).state.try_retain() || {\n at(node).state.retain();\n true\n } {"),
@@ -114,8 +114,12 @@ GUARDS = [
      "slot.rs", "at(node).slot.fetch_or(FIRED, AcqRel) == SET", "at(node).slot.fetch_or(0, AcqRel) == SET"),
 ]
 
-# A weakened ordering that no model notices, and why the stronger one stays.   file:ordering:text of the line
-ARGUED = []
+# A weakened ordering that no model notices, and why the stronger one stays: parts of its name as printed, and the reason.
+ARGUED = [
+    ("prune.rs", "Release->Relaxed", "head.with(MARKED), Release, Relaxed", "E4: loom's read-modify-writes always read the newest value;"
+     " elsewhere the swap of the stack could come before the push that the mark speaks of"),
+    ("prune.rs", "Acquire->Relaxed", "head.without(MARKED), Acquire, Relaxed", "E4: the other side of it"),
+]
 
 ORDERING = re.compile(r"\b(AcqRel|Acquire|Release)\b")
 WEAKER = {"AcqRel": ["Acquire", "Release"], "Acquire": ["Relaxed"], "Release": ["Relaxed"]}
@@ -144,7 +148,7 @@ def orderings():
             if column - indent >= len(code) or line.startswith("use "):
                 continue
             for weaker in WEAKER[match[1]]:
-                yield f"{file.name}:{number} {match[1]}->{weaker}  {line[:80]}", None, path, text[: match.start()] + weaker + text[match.end() :]
+                yield f"{file.name}:{number} {match[1]}->{weaker}  {line[:80]}", None, path, text[: match.start()] + f"crate::primitives::{weaker}" + text[match.end() :]
 
 
 def main():

@@ -46,7 +46,17 @@ pub struct CancellationToken {
 impl CancellationToken {
     /// A token that is not cancelled and has no parent.
     ///
-    /// One allocation of 96 bytes (64-bit targets).
+    /// One allocation of 96 bytes (64-bit targets); therefore not `const`. In a `static`:
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use cancel_tree::CancellationToken;
+    /// use std::sync::LazyLock;
+    ///
+    /// static SHUTDOWN: LazyLock<CancellationToken> = LazyLock::new(CancellationToken::new);
+    /// assert!(!SHUTDOWN.is_cancelled());
+    /// # }
+    /// ```
     #[must_use = "a token that is dropped at once cancels nothing"]
     pub fn new() -> Self {
         Self { handle: Handle::root() }
@@ -121,7 +131,8 @@ impl CancellationToken {
         WaitForCancellationFutureOwned::new(self)
     }
 
-    /// A guard that cancels this token when it is dropped.
+    /// A guard that cancels this token when it is dropped. What [`cancel`](Self::cancel) says of panics holds for that drop;
+    /// in a thread that is unwinding already, a waker that panics aborts the process.
     pub fn drop_guard(self) -> DropGuard {
         DropGuard::new(self)
     }

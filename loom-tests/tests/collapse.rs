@@ -97,7 +97,7 @@ fn two_relays_in_a_row_collapse_at_once() {
 
 #[test]
 fn three_relays_in_a_row_collapse_at_once() {
-    explore("relay, relay, relay", 1, 100, || {
+    explore("relay, relay, relay", 2, 1000, || {
         let [root, a, b, c, child] = chain();
         together([actor!(drop(a)), actor!(drop(b)), actor!(drop(c))]);
         assert_eq!(model::live_nodes(), 2, "a relay was not collapsed");
@@ -108,8 +108,10 @@ fn three_relays_in_a_row_collapse_at_once() {
 
 #[test]
 fn two_relays_collapsing_during_a_cancel_keep_their_child_in_reach() {
-    explore("relay, relay, cancel", 1, 100, || {
+    explore("relay, relay, cancel", 1, 1000, || {
         let [root, upper, lower, child] = chain();
+        let tokens = [root, child].map(Arc::new);
+        let [root, child] = kept(&tokens);
         together([
             actor!(drop(upper)),
             actor!(drop(lower)),
@@ -131,21 +133,12 @@ fn a_relay_and_its_child_dropped_at_once_are_both_freed() {
     });
 }
 
+/// Among much else: the relay is pinned, its child is dead, and the droppers of both are stopped while the cancel sweeps.
 #[test]
 fn a_relay_and_its_child_dropped_during_a_cancel_are_both_freed() {
-    explore("relay, drop of its child, cancel", 1, 100, || {
+    explore("relay, drop of its child, cancel", 2, 1000, || {
         let [root, relay, child] = chain();
-        together([actor!(drop(relay)), actor!(drop(child)), actor!(root.cancel())]);
-    });
-}
-
-/// As before, one preemption deeper, with nothing else to do: the relay is pinned, its child is dead, and the droppers of
-/// both are stopped while the cancel sweeps.
-#[test]
-fn a_pinned_relay_whose_dead_child_still_holds_it_is_swept() {
-    explore("relay, drop of its child, cancel, no more", 2, 1000, || {
-        let [root, relay, child] = chain();
-        let tokens = [root].map(Arc::new);
+        let tokens = [Arc::new(root)];
         let [root] = kept(&tokens);
         together([actor!(drop(relay)), actor!(drop(child)), actor!(root.cancel())]);
     });
@@ -179,9 +172,11 @@ fn a_relay_collapses_beside_an_elder_sibling_that_is_dropped() {
 
 #[test]
 fn a_relay_collapses_beside_a_dropped_sibling_and_a_cancel() {
-    explore("relay, drop of its sibling, cancel", 1, 100, || {
+    explore("relay, drop of its sibling, cancel", 1, 1000, || {
         let [root, relay, child] = chain();
         let sibling = root.child_token();
+        let tokens = [root, child].map(Arc::new);
+        let [root, child] = kept(&tokens);
         together([
             actor!(drop(relay)),
             actor!(drop(sibling)),

@@ -4,7 +4,8 @@
 mod support;
 
 use cancel_tree::{CancellationToken, model};
-use support::{explore, together};
+use std::sync::Arc;
+use support::{explore, kept, together};
 
 fn family(children: usize) -> (CancellationToken, Vec<CancellationToken>) {
     let root = CancellationToken::new();
@@ -111,18 +112,21 @@ fn a_sibling_that_lives_on_is_reached_behind_a_dropped_one() {
 
 #[test]
 fn two_children_dropped_during_a_cancel_are_freed_once() {
-    explore("drop, drop, cancel", 1, 100, || {
+    explore("drop, drop, cancel", 2, 1000, || {
         let (root, mut children) = family(2);
-        let (a, b) = (children.pop(), children.pop());
+        let (a, b, tokens) = (children.pop(), children.pop(), [Arc::new(root)]);
+        let [root] = kept(&tokens);
         together([actor!(drop(a)), actor!(drop(b)), actor!(root.cancel())]);
     });
 }
 
 #[test]
 fn the_middle_of_three_is_unlinked_beside_a_cancel() {
-    explore("drop of the middle, drop of the first, cancel", 1, 100, || {
+    explore("drop of the middle, drop of the first, cancel", 2, 1000, || {
         let (root, mut children) = family(3);
         let (first, middle, last) = (children.pop(), children.pop(), children.pop().unwrap());
+        let tokens = [root, last].map(Arc::new);
+        let [root, last] = kept(&tokens);
         together([
             actor!(drop(middle)),
             actor!(drop(first)),
@@ -136,10 +140,14 @@ fn the_middle_of_three_is_unlinked_beside_a_cancel() {
 
 #[test]
 fn a_child_dropped_beside_two_cancels_is_freed_once() {
-    explore("drop, cancel, cancel", 1, 100, || {
+    explore("drop, cancel, cancel", 2, 1000, || {
         let (root, mut children) = family(1);
-        let (child, other) = (children.pop(), root.clone());
-        together([actor!(drop(child)), actor!(root.cancel()), actor!(other.cancel())]);
+        let (child, root) = (children.pop(), [Arc::new(root)]);
+        let cancel = || {
+            let [root] = kept(&root);
+            actor!(root.cancel())
+        };
+        together([cancel(), cancel(), actor!(drop(child))]);
     });
 }
 
@@ -176,11 +184,19 @@ fn two_handles_of_one_token_dropped_at_once_free_it_once() {
 
 #[test]
 fn three_levels_dropped_during_a_cancel_are_freed_once() {
-    explore("drop parent and child, cancel", 1, 500, || {
+    explore("drop parent and child, cancel", 2, 500, || {
         let root = CancellationToken::new();
         let parent = root.child_token();
         let child = parent.child_token();
-        together([actor!(drop(parent)), actor!(drop(child)), actor!(root.cancel())]);
+        let tokens = [Arc::new(root)];
+        let [root] = kept(&tokens);
+        together([
+            actor!({
+                drop(parent);
+                drop(child);
+            }),
+            actor!(root.cancel()),
+        ]);
     });
 }
 

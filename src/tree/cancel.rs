@@ -103,8 +103,8 @@ unsafe fn after(mut node: *mut Node) -> (*mut Node, *mut Node) {
             // Acquire (E12): as in `walk`.
             let parent = at(node).parent.load(Acquire);
             // A relay that has just been replaced by `node`: what follows `node` is what follows the relay.
-            // Acquire: see above; its own `next` and `parent`.
-            if at(parent).head.load(Acquire).is_forwarded() {
+            // Relaxed: who still finds a forwarded parent has come by way of it, and acquired its head in `mark`.
+            if at(parent).head.load(Relaxed).is_forwarded() {
                 node = parent;
             } else {
                 return (next_of(node), parent);
@@ -203,9 +203,9 @@ unsafe fn leave(owner: *mut Node, bin: &mut Bin) {
                 Err(newer) => visit = newer,
             }
         }
-        // AcqRel (E9), with `leave_cancelled`: of the last pruner and the last visitor, the second sweeps. Release
-        // (E8): the flags below, for who finds the node done.
-        if !at(owner).head.change(AcqRel, |head| head.with(MARKED)).is_pruning() {
+        // Release (E9), with `leave_cancelled`: of the last pruner and the last visitor, the second sweeps; and (E8) the
+        // flags below, for who finds the node done. What the last pruner left is acquired by `sweep`.
+        if !at(owner).head.change(Release, |head| head.with(MARKED)).is_pruning() {
             let claims = sweep(owner, bin);
             release(owner, claims * CHILD, bin);
         }

@@ -20,7 +20,7 @@ use super::memory::Bin;
 use super::prune::{Relays, Unlinked, prune, replace, unlink};
 use super::state::{CHILD, State};
 use super::{Node, at, next_of};
-use crate::primitives::{AcqRel, Acquire, Relaxed, Release, Word};
+use crate::primitives::{Acquire, Relaxed, Release, Word};
 use core::ptr;
 
 /// Replaces `relay` by its child as often as that is a relay again, so whole chains go up in one visit. Returns claims
@@ -54,7 +54,8 @@ pub(super) unsafe fn collapse(parent: *mut Node, mut relay: *mut Node, unlinked:
                 }
                 continue;
             }
-            // Acquire (E1, E2): the child's fields, and what the previous pruners wrote to the relay's list.
+            // Acquire (E2): what earlier pruners wrote to the relay's list; and the claims on the relay that they had, which
+            // `commit` has to see.
             if at(relay).head.replace(head, head.with(PRUNING), Acquire, Relaxed).is_err() {
                 continue;
             }
@@ -102,12 +103,13 @@ unsafe fn commit(relay: *mut Node, heir: *mut Node, head: Head) -> Commit {
             return Commit::Failed { died: ptr::null_mut() };
         }
         // After the pin (calibration `claim_check`): a claim that somebody took to relocate the child is here to be seen,
-        // for he had the pin before us, and the acquire of `pin` reaches back to him.
+        // for he had the pin before us, and gave it back as a pruner whom we have acquired (E2).
         // Acquire (E7): the relay is freed with one claim left, so this is where all who gave back theirs are acquired.
         if at(relay).state.load(Acquire).has_one_child_only() {
             let forwarded = head.without(PRUNING).with(MARKED);
-            // AcqRel (E12). Fails if a cancel has come (a walker may be inside), or news (a node to unlink).
-            if at(relay).head.replace(head.with(PRUNING), forwarded, AcqRel, Relaxed).is_ok() {
+            // Fails if a cancel has come (a walker may be inside), or news (a node to unlink).
+            // Relaxed: the heir's fields were published when it came into this list (E1, E12), which this continues.
+            if at(relay).head.replace(head.with(PRUNING), forwarded, Relaxed, Relaxed).is_ok() {
                 return Commit::Done;
             }
         }
@@ -125,8 +127,8 @@ unsafe fn pin(node: *mut Node) -> bool {
     unsafe {
         let mut state = at(node).state.load(Relaxed);
         while !state.is_dead() && !state.is_pinned() {
-            // Acquire (E13): what the previous holder of the pin did, and the claim he took, come before.
-            match at(node).state.replace(state, state.pinned(), Acquire, Relaxed) {
+            // Relaxed: whoever had the pin before us gave it back as the pruner of this list, and was acquired with that.
+            match at(node).state.replace(state, state.pinned(), Relaxed, Relaxed) {
                 Ok(()) => return true,
                 Err(newer) => state = newer,
             }
@@ -153,16 +155,17 @@ unsafe fn unpin(node: *mut Node, seen: State) -> bool {
 unsafe fn release_pin(node: *mut Node) -> bool {
     // SAFETY: the pin keeps the node until the step goes through.
     unsafe {
-        // Acquire (E7): if it has died, the last claimant's uses come before its free.
-        let mut state = at(node).state.load(Acquire);
-        while !state.is_dead() {
-            // Release (E13): as `unpin`.
-            match at(node).state.replace(state, state.unpinned(), Release, Acquire) {
-                Ok(()) => return true,
-                Err(newer) => state = newer,
+        loop {
+            // Acquire (E7): if it has died, the last claimant's uses come before its free.
+            let state = at(node).state.load(Acquire);
+            if state.is_dead() {
+                return false;
+            }
+            // Release (E13): the stack's use of its `link`, for whoever has a duty for it next.
+            if at(node).state.replace(state, state.unpinned(), Release, Relaxed).is_ok() {
+                return true;
             }
         }
-        false
     }
 }
 

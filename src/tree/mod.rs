@@ -69,7 +69,7 @@
 //! | E10 | LINKED cleared, HANDED set, in `state` | the other of the two | the node, for its free |
 //! | E11 | push on the graveyard | `take` | `link`, and the nodes |
 //! | E12 | an heir's new `parent`; its place in `head` or `next` | walkers, pruners | its `next`, its `parent` |
-//! | E13 | unpin | pin; giving back a claim | `parent`; the claims taken under the pin |
+//! | E13 | unpin | giving back a claim, and so having the next duty | `parent`, the use of `link` |
 //! | E14 | SET into `slot`, BUSY out of it | `fire`; the next step of a future | the waker, or the empty cell |
 //!
 //! # Progress

@@ -10,7 +10,7 @@ use super::memory::Bin;
 use super::release::hand_over;
 use super::sweep::sweep;
 use super::{Node, at, next_of};
-use crate::primitives::{AcqRel, Acquire, Relaxed, Release, Word};
+use crate::primitives::{Acquire, Relaxed, Release, Word};
 use core::ptr;
 
 /// What to do with a pinned relay that a pruner comes upon.
@@ -173,8 +173,8 @@ unsafe fn leave_cancelled(parent: *mut Node, unlinked: Unlinked, bin: &mut Bin) 
         // A walker may be on what we unlinked: it stays in limbo until the sweep. Written even if there is nothing, for
         // until now the field had another meaning.
         at(parent).fixed.with_mut(|fixed| *fixed = unlinked.0.map_addr(|address| address | Node::LIMBO));
-        // AcqRel (E9), with `leave`: of the last pruner and the last visitor, the second sweeps.
-        if at(parent).head.change(AcqRel, |head| head.without(PRUNING)).is_done() { sweep(parent, bin) } else { 0 }
+        // Release (E9), with `leave`: of the last pruner and the last visitor, the second sweeps, and acquires then.
+        if at(parent).head.change(Release, |head| head.without(PRUNING)).is_done() { sweep(parent, bin) } else { 0 }
     }
 }
 

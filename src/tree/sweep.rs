@@ -22,7 +22,8 @@ pub(super) unsafe fn sweep(parent: *mut Node, bin: &mut Bin) -> Word {
     unsafe {
         // Acquire (E3): the nodes on it. From here on droppers hand over (calibrated: `closed_stack`).
         let mut dead = at(parent).dead.swap(Node::CLOSED, AcqRel);
-        // Acquire (E1): the children.
+        // Acquire: the children (E1); and what the last pruner has left, or the walks of the visitors, whichever of the two
+        // was not us (E9).
         let mut node = at(parent).head.load(Acquire).first();
         while !node.is_null() {
             let next = next_of(node);
