@@ -11,7 +11,7 @@
 //! Why not `atomic-waker`: its slot has one waiter and no owner, and when a registration meets a wake it wakes and asks
 //! to be polled again. Here the canceller has to learn, in one step, whether it has got a waker (`fire`), a future
 //! whether the slot is another's (`arm`), and the models have to see every ordering, which that crate hides from loom.
-//! It would also take 8 bytes more in every node (README, "Figures").
+//! It would also take 8 bytes more in every node, and is no faster (`benches/README.md`, "register and drop").
 //!
 //! Foreign code (`clone`, `drop`, `wake` of a waker) never runs while a slot is BUSY: a clone is made before, and what
 //! has to be dropped is handed out. `Waker::will_wake` compares two pointers and runs nothing.
