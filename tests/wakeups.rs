@@ -251,14 +251,16 @@ fn a_decided_race_keeps_neither_its_future_nor_its_waker() {
             drop(kept);
         })
     };
-    let ((inner, future), token) = (never(), CancellationToken::new());
-    check(&token, token.run_until_cancelled(future), &inner);
-    let ((inner, future), token) = (never(), CancellationToken::new());
-    check(&token, token.clone().run_until_cancelled_owned(future), &inner);
-    let ((inner, future), token) = (never(), CancellationToken::new());
-    check(&token, future.with_cancellation_token(&token), &inner);
-    let ((inner, future), token) = (never(), CancellationToken::new());
-    check(&token, future.with_cancellation_token_owned(token.clone()), &inner);
+    balanced(|| {
+        let ((inner, future), token) = (never(), CancellationToken::new());
+        check(&token, token.run_until_cancelled(future), &inner);
+        let ((inner, future), token) = (never(), CancellationToken::new());
+        check(&token, token.clone().run_until_cancelled_owned(future), &inner);
+        let ((inner, future), token) = (never(), CancellationToken::new());
+        check(&token, future.with_cancellation_token(&token), &inner);
+        let ((inner, future), token) = (never(), CancellationToken::new());
+        check(&token, future.with_cancellation_token_owned(token.clone()), &inner);
+    });
 }
 
 /// C12.
