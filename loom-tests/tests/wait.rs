@@ -55,6 +55,27 @@ fn what_came_before_a_cancel_is_seen_by_the_future_that_is_ready() {
 }
 
 #[test]
+fn what_came_before_a_cancel_is_seen_by_the_future_that_is_ready_after_others() {
+    use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    explore("write and cancel, register where another was", 4, 50, || {
+        let root = CancellationToken::new();
+        let (_counter, waker) = Counter::new();
+        assert!(poll(&mut root.cancelled(), &waker).is_pending());
+        let written = Arc::new(AtomicUsize::new(0));
+        let (other, for_canceller) = (root.clone(), written.clone());
+        let canceller = spawn(move || {
+            for_canceller.store(1, Relaxed);
+            other.cancel();
+        });
+        if poll(&mut root.cancelled(), &waker).is_ready() {
+            assert_eq!(written.load(Relaxed), 1, "ready, but what came before is not there");
+            assert!(root.is_cancelled(), "ready, but not cancelled");
+        }
+        canceller.join().unwrap();
+    });
+}
+
+#[test]
 fn a_waiter_of_a_child_is_woken_by_a_cancel_of_the_root() {
     explore("register below, cancel", 4, 20, || {
         let root = CancellationToken::new();
@@ -105,6 +126,7 @@ fn the_waker_of_the_latest_poll_is_the_one_that_is_woken() {
         let other = root.clone();
         let canceller = spawn(move || other.cancel());
         let polled = poll(&mut wait, &second_waker);
+        assert!(polled.is_pending() || root.is_cancelled(), "ready, but not cancelled");
         canceller.join().unwrap();
         if polled.is_pending() {
             assert_eq!((first.wakes(), second.wakes()), (0, 1), "not the latest waker was woken");
@@ -125,6 +147,7 @@ fn a_waiter_that_polls_again_with_the_same_waker_is_woken() {
         let other = root.clone();
         let canceller = spawn(move || other.cancel());
         let polled = poll(&mut wait, &waker);
+        assert!(polled.is_pending() || root.is_cancelled(), "ready, but not cancelled");
         canceller.join().unwrap();
         woken_or_ready(polled, &counter);
     });

@@ -142,8 +142,8 @@ pub(super) unsafe fn disarm(node: *mut Node) -> Option<Waker> {
 /// As [`disarm`].
 unsafe fn seize(node: *mut Node) -> bool {
     // SAFETY: the handle.
-    // Acquire (E14): our own write, through whoever changed the word since; on failure E6, as in `arm`.
-    unsafe { at(node).slot.compare_exchange(SET, BUSY, Acquire, Acquire).is_ok() }
+    // Relaxed: the cell was last written by this very future. Acquire on failure (E6): as in `arm`.
+    unsafe { at(node).slot.compare_exchange(SET, BUSY, Relaxed, Acquire).is_ok() }
 }
 
 /// A later poll: sees to it that the waker in the slot is `waker`. False if the node has been cancelled.
