@@ -4,7 +4,7 @@ use super::memory::Bin;
 use super::prune::reap;
 use super::state::{CHILD, Duty};
 use super::{Node, at};
-use crate::primitives::{AcqRel, Acquire, Relaxed, Word};
+use crate::primitives::{Acquire, Relaxed, Release, Word};
 
 /// Gives back `claims` on `node`, and does what follows from it, up the tree as far as nodes die or become relays.
 ///
@@ -82,8 +82,9 @@ pub(super) unsafe fn hand_over(node: *mut Node, bin: &mut Bin) -> Word {
                 return 1;
             }
             let to = if state.is_dead() { state.unpinned().handed() } else { state.unpinned() };
-            // AcqRel (E10): as `AtomicState::hand_over`. Acquire on failure (E7): as above.
-            match at(node).state.replace(state, to, AcqRel, Acquire) {
+            // Release (E10): as `AtomicState::hand_over`, but what came before matters to the sweeper alone: we do not touch
+            // the node again. Acquire on failure (E7): as above.
+            match at(node).state.replace(state, to, Release, Acquire) {
                 // Alive and linked: it keeps its claim, which the sweeper or its own death gives back.
                 Ok(()) if !state.is_dead() && state.is_linked() => return 0,
                 Ok(()) => return 1,

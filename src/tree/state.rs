@@ -128,7 +128,7 @@ impl State {
     /// The state after `claims` have been given back, and what that obliges to.
     ///
     /// A relay is pinned in the same step: once our claim is gone nothing else would keep it alive for us. A relay
-    /// that is pinned already gets RETRY in the same step, so that its holder cannot miss it (calibrated: `retry`).
+    /// that is pinned already gets RETRY in the same step, so that its holder cannot miss it (calibration `retry`).
     #[inline]
     fn released(self, claims: Word) -> (State, Duty) {
         debug_assert!(claims & FLAGS == 0 && self.0 >= claims, "more claims given back than were held");
@@ -233,8 +233,8 @@ impl AtomicState {
     /// Gives back child claims of a node that the caller has pinned: what follows from it is the caller's duty.
     #[inline]
     pub(super) fn release_pinned(&self, claims: Word) {
-        // Release (E7): as in `release`. The caller looks at the word again before it unpins.
-        self.0.fetch_sub(claims, AcqRel);
+        // Relaxed: the caller keeps the pin, looks at the word again, and publishes by the step that unpins.
+        self.0.fetch_sub(claims, Relaxed);
     }
 
     /// Clears RETRY. The caller holds the pin and is about to look again.

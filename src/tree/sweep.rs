@@ -5,7 +5,7 @@
 use super::memory::Bin;
 use super::release::hand_over;
 use super::{Node, at, next_of};
-use crate::primitives::{AcqRel, Acquire, Word};
+use crate::primitives::{Acquire, Word};
 use core::ptr;
 
 /// Dissolves the list of `parent`. Returns how many child claims on it are the caller's to give back.
@@ -20,8 +20,9 @@ pub(super) unsafe fn sweep(parent: *mut Node, bin: &mut Bin) -> Word {
     // SAFETY: the list is ours. A node in it is kept by its LINKED until we take it out; then by its handles, or else it
     // belongs to its dropper, or to us (I2). So `next` and `link` are read before the step.
     unsafe {
-        // Acquire (E3): the nodes on it. From here on droppers hand over (calibrated: `closed_stack`).
-        let mut dead = at(parent).dead.swap(Node::CLOSED, AcqRel);
+        // Acquire (E3): the nodes on it. From here on droppers hand over (calibration `dead_stack_is_closed`); that it is
+        // closed tells them nothing else.
+        let mut dead = at(parent).dead.swap(Node::CLOSED, Acquire);
         // Acquire: the children (E1); and what the last pruner has left, or the walks of the visitors, whichever of the two
         // was not us (E9).
         let mut node = at(parent).head.load(Acquire).first();
