@@ -65,7 +65,7 @@
 //! | E6 | `flag`; also `fire` of a slot | `is_cancelled`, `child`, a poll | what came before the cancel |
 //! | E7 | giving back a claim in `state` | giving back the last one | all uses of the node, before its free |
 //! | E8 | leaving a list in `visit`, then done in `head` | who finds it closed or done; the last to leave | flags below; the walks, before the sweep |
-//! | E9 | last pruner's step out, last visitor's done, in `head` | the other of the two | limbo, the list, for the sweep |
+//! | E9 | last pruner's step out, last visitor's done, in `head` | the sweep, by whichever came second | limbo, the list, for the sweep |
 //! | E10 | LINKED cleared, HANDED set, in `state` | the other of the two | the node, for its free |
 //! | E11 | push on the graveyard | `take` | `link`, and the nodes |
 //! | E12 | an heir's new `parent`; its place in `head` or `next` | walkers, pruners | its `next`, its `parent` |
@@ -100,7 +100,8 @@
 //! # Differences from the design that this grew from
 //!
 //! A child of a cancelled token is a node of its own, not another handle of its parent, so that it is not equal to it. The
-//! sweep frees nothing in place (`memory`). `leave` and the last pruner change the head by compare-and-swap loops instead
+//! sweep frees nothing in place (`memory`). Who marks a node is its visitor from its birth on (`cancel`). A waker is claimed
+//! when its turn to be woken has come, not in the walk (`wake`). `leave` and the last pruner change the head by compare-and-swap loops instead
 //! of single read-modify-writes, because `AtomicPtr`, which keeps provenance, has no others in this crate's MSRV.
 
 mod birth;
