@@ -6,6 +6,9 @@
 extern crate alloc;
 #[cfg(any(feature = "std", cancel_tree_loom))]
 extern crate std;
+// For what the unit tests share with those in `tests/`.
+#[cfg(test)]
+extern crate self as cancel_tree;
 
 #[cfg(feature = "alloc")]
 mod primitives;
@@ -15,17 +18,29 @@ mod guard;
 #[cfg(feature = "alloc")]
 mod race;
 #[cfg(feature = "alloc")]
+mod reason;
+#[cfg(feature = "alloc")]
+mod registration;
+#[cfg(feature = "alloc")]
 mod token;
 #[cfg(feature = "alloc")]
 mod tree;
 #[cfg(feature = "alloc")]
 mod wait;
 
+#[cfg(feature = "std")]
+mod blocking_wait;
 #[cfg(feature = "alloc")]
 pub mod future;
+#[cfg(feature = "alloc")]
+pub mod time;
 
 #[cfg(feature = "alloc")]
 pub use guard::{DropGuard, DropGuardRef};
+#[cfg(feature = "alloc")]
+pub use reason::{CancelKind, Cancelled, Cause, StaticCause};
+#[cfg(feature = "alloc")]
+pub use registration::{Finished, Registration, Unregister};
 #[cfg(feature = "alloc")]
 pub use token::CancellationToken;
 #[cfg(feature = "alloc")]

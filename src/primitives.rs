@@ -98,6 +98,12 @@ mod model {
 #[cfg(cancel_tree_loom)]
 pub(crate) use model::{Life, UnsafeCell};
 
+#[cfg(cancel_tree_loom)]
+pub(crate) use loom::thread::yield_now;
+/// Lets another thread go first, in a loop that waits for it.
+#[cfg(all(feature = "std", not(cancel_tree_loom)))]
+pub(crate) use std::thread::yield_now;
+
 /// Ends the process: the answer to a counter that is about to wrap, as in `Arc`.
 #[cold]
 #[inline(never)]

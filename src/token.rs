@@ -1,7 +1,10 @@
 use crate::guard::{DropGuard, DropGuardRef};
 use crate::race::{RunUntilCancelledFuture, RunUntilCancelledFutureOwned};
-use crate::tree::Handle;
+use crate::reason::{CancelKind, Cancelled, Cause};
+use crate::registration::Registration;
+use crate::tree::{Handle, Reason};
 use crate::wait::{WaitForCancellationFuture, WaitForCancellationFutureOwned};
+use core::borrow::Borrow;
 use core::fmt;
 use core::future::Future;
 use core::hash::{Hash, Hasher};
@@ -37,8 +40,8 @@ use core::hash::{Hash, Hasher};
 ///
 /// # Overflow
 ///
-/// More than half of what the counters hold (2³² handles of one token and 2²⁸ living children on targets with 64-bit
-/// atomics, 2¹³ and 2¹⁵ on others) aborts the process, as it does for [`Arc`](alloc::sync::Arc).
+/// More than half of what the counters hold (2³² handles of one token and 2²⁶ living children on targets with 64-bit
+/// atomics, 2¹² and 2¹⁴ on others) aborts the process, as it does for [`Arc`](alloc::sync::Arc).
 pub struct CancellationToken {
     handle: Handle,
 }
@@ -102,7 +105,63 @@ impl CancellationToken {
     /// If a waker panics, the others are woken all the same, and then the first panic goes on. (Without the feature
     /// `std`, a second panic aborts the process.) The cancellation itself cannot fail.
     pub fn cancel(&self) {
-        self.handle.cancel();
+        self.handle.cancel(&Reason::new(CancelKind::Cancelled));
+    }
+
+    /// As [`cancel`](Self::cancel), and says why. True if this call decided the [reason](Self::reason), for this token and
+    /// all below it that were not cancelled before; false if it has another.
+    ///
+    /// ```
+    /// # use cancel_tree::CancellationToken;
+    /// let token = CancellationToken::new();
+    /// assert!(token.cancel_with(std::io::Error::other("disk full")));
+    /// assert!(!token.cancel_with(std::io::Error::other("too late")));
+    /// assert_eq!(token.reason().unwrap().cause().unwrap().to_string(), "disk full");
+    /// ```
+    ///
+    /// An error is moved to the heap: two allocations, before the cancel. A [`StaticCause`](crate::StaticCause) allocates
+    /// nothing, and so is for interrupt and signal handlers. A cause is dropped by whoever is the last to hold it; one that
+    /// was not accepted, here, after the cancel.
+    ///
+    /// (Go: `WithCancelCause`.)
+    pub fn cancel_with(&self, cause: impl Into<Cause>) -> bool {
+        self.handle.cancel(&cause.into().into_reason(CancelKind::Cancelled))
+    }
+
+    /// Why this token is cancelled; `None` while it is not. Once there, it never changes: it is decided by the same step
+    /// that makes [`is_cancelled`](Self::is_cancelled) true.
+    ///
+    /// The first reason to reach a token counts. A token that was cancelled before its parent keeps its own.
+    ///
+    /// Wait-free; allocates nothing.
+    #[must_use]
+    pub fn reason(&self) -> Option<Cancelled> {
+        self.handle.reason().map(Cancelled::new)
+    }
+
+    /// An error if this token is cancelled, for `?` in loops.
+    ///
+    /// ```
+    /// # use cancel_tree::{Cancelled, CancellationToken};
+    /// fn sum(numbers: &[u64], token: &CancellationToken) -> Result<u64, Cancelled> {
+    ///     let mut sum = 0;
+    ///     for number in numbers {
+    ///         token.check()?;
+    ///         sum += number;
+    ///     }
+    ///     Ok(sum)
+    /// }
+    /// # assert_eq!(sum(&[1, 2], &CancellationToken::new()).unwrap(), 3);
+    /// ```
+    ///
+    /// Wait-free; while it says `Ok`, it is the one load of [`is_cancelled`](Self::is_cancelled).
+    ///
+    /// # Errors
+    ///
+    /// The [reason](Self::reason).
+    #[inline]
+    pub fn check(&self) -> Result<(), Cancelled> {
+        if self.is_cancelled() { self.reason().map_or(Ok(()), Err) } else { Ok(()) }
     }
 
     /// Whether this token is cancelled, by itself or by an ancestor. Once `true`, it is so for ever.
@@ -169,6 +228,81 @@ impl CancellationToken {
     /// As [`run_until_cancelled`](Self::run_until_cancelled), for a future that has to own its token.
     pub fn run_until_cancelled_owned<F: Future>(self, future: F) -> RunUntilCancelledFutureOwned<F> {
         RunUntilCancelledFutureOwned::new(self, future)
+    }
+
+    /// Registers `f`, to be run when this token is cancelled: once, by the thread that cancels it, after everything below
+    /// has been marked. If it is cancelled already, `f` runs here and now.
+    ///
+    /// ```
+    /// # use cancel_tree::{CancellationToken, Unregister};
+    /// # use std::sync::{Arc, atomic::{AtomicBool, Ordering}};
+    /// let token = CancellationToken::new();
+    /// let stop = Arc::new(AtomicBool::new(false));
+    /// let registration = token.on_cancel({
+    ///     let stop = stop.clone();
+    ///     move || stop.store(true, Ordering::Relaxed)
+    /// });
+    /// token.cancel();
+    /// assert!(stop.load(Ordering::Relaxed));
+    /// assert_eq!(registration.unregister(), Unregister::Done);
+    /// ```
+    ///
+    /// `f` is foreign code in a [`cancel`](Self::cancel): it may do with the tree what it likes, but it should be short, and
+    /// if the cancel may come from a signal or interrupt handler, it has to be fit for that. If it panics, all other
+    /// callbacks and wakers run all the same, and the panic reaches the caller of `cancel`, or of this function.
+    ///
+    /// Lock-free. One allocation, which `f` is part of; none if the token is cancelled already. The registration is a handle
+    /// on the token, too. (Go: `AfterFunc`, which starts a goroutine for it.)
+    #[must_use = "dropping the registration unregisters the callback; `detach` leaves it registered"]
+    pub fn on_cancel<F: FnOnce() + Send + 'static>(&self, f: F) -> Registration {
+        self.try_on_cancel(f).unwrap_or_else(|f| {
+            f();
+            Registration::done()
+        })
+    }
+
+    /// As [`on_cancel`](Self::on_cancel), but never runs `f` here.
+    ///
+    /// # Errors
+    ///
+    /// `f`, if the token is cancelled already.
+    pub fn try_on_cancel<F: FnOnce() + Send + 'static>(&self, f: F) -> Result<Registration, F> {
+        if self.is_cancelled() {
+            return Err(f);
+        }
+        self.handle.callback(f).map(|callback| Registration::new(self.handle.clone(), callback))
+    }
+
+    /// A token that is cancelled when one of several is, for the reason of the first of them.
+    ///
+    /// ```
+    /// # use cancel_tree::CancellationToken;
+    /// let (server, client) = (CancellationToken::new(), CancellationToken::new());
+    /// let request = CancellationToken::any([&server, &client]);
+    /// client.cancel();
+    /// assert!(request.is_cancelled());
+    /// assert!(!server.is_cancelled());
+    /// ```
+    ///
+    /// If one of them is cancelled already, so is the result, for the reason of the first such one. A token that stands
+    /// there twice counts once. Without any, the result is a token that nobody but its owner cancels. Its deadline is the
+    /// earliest of theirs.
+    ///
+    /// The cancel that comes to a source goes on in the linked tokens, and in those linked to them, before it runs a waker
+    /// or callback. It does not depend on anything being polled. Only the call that was the *first* to mark the source does
+    /// this: a second `cancel()` of it may return a little before.
+    ///
+    /// Sources do not keep the linked token, and it does not keep their other handles: when it is dropped, nothing stays
+    /// behind in them. A source whose handles are all gone still passes on what its ancestors say.
+    ///
+    /// Lock-free. One allocation for the token, one for each source, and one for the list of them.
+    #[must_use = "a token that is dropped at once cancels nothing"]
+    pub fn any<S: Borrow<Self>>(sources: impl IntoIterator<Item = S>) -> Self {
+        Self { handle: Handle::linked(sources.into_iter().map(|source| source.borrow().handle.clone()).collect()) }
+    }
+
+    pub(crate) fn from_handle(handle: Handle) -> Self {
+        Self { handle }
     }
 
     pub(crate) fn handle(&self) -> &Handle {

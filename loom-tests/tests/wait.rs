@@ -20,7 +20,7 @@ fn woken_or_ready(polled: Poll<()>, counter: &Counter) {
 
 #[test]
 fn a_waiter_that_registers_during_a_cancel_is_ready_or_woken() {
-    explore("register, cancel", 4, 50, || {
+    explore("register, cancel", 4, 40, || {
         let root = CancellationToken::new();
         let other = root.clone();
         let canceller = spawn(move || other.cancel());

@@ -6,11 +6,12 @@
 
 use super::head::{CANCELLED, Head, MARKED};
 use super::memory::Bin;
+use super::reason::{Reason, Word};
 use super::release::release;
 use super::state::CHILD;
 use super::sweep::sweep;
 use super::wake::Waited;
-use super::{Node, at, next_of, raise_flag};
+use super::{Node, at, next_of};
 use crate::primitives::{AcqRel, Acquire, Relaxed, Release, abort};
 use core::ptr;
 
@@ -22,27 +23,29 @@ const VISITOR: u32 = 2;
 pub(super) const FIRST_VISITOR: u32 = VISITOR;
 
 /// Cancels the subtree of `root`. When it returns, every descendant whose creation had returned before the call is
-/// flagged (C3), and the waiters of all that this call was the first to mark have been woken.
+/// flagged (C3), and the waiters of all that this call was the first to mark have been woken. True if `reason` is the
+/// reason now, by this call.
 ///
 /// Lock-free. Allocates nothing, frees nothing of its own (C10).
 ///
 /// # Safety
-/// The caller holds a handle on `root`.
-pub(super) unsafe fn cancel(root: *mut Node) {
-    // SAFETY: the handle.
+/// The caller holds a handle or a child claim on `root`.
+pub(super) unsafe fn cancel(root: *mut Node, reason: &Reason) -> bool {
+    // SAFETY: the claim.
     unsafe {
         // Acquire (E8): done means that everything below is flagged.
         if at(root).head.load(Acquire).is_done() {
-            // It may be the work of a canceller that has not come to the flag yet.
-            raise_flag(root);
-            return;
+            return false;
         }
+        let decided = at(root).reason.decide_by(reason);
         let mut waited = Waited::none();
         let mut bin = Bin::deferred();
         walk(root, &mut waited, &mut bin);
+        waited.follow_links(&mut bin);
         drop(bin);
-        // Phase two: from here on nothing of the tree is held but the handles in `waited` (C14, C16).
-        waited.wake_all();
+        // Phase two: from here on nothing of the tree is held but the claims in `waited` (C14, C16).
+        waited.run();
+        decided
     }
 }
 
@@ -55,15 +58,17 @@ enum Mark {
     Alias(*mut Node),
 }
 
-/// Marks `root` and everything below it, and notes what is waited for.
+/// Marks `root`, whose reason is decided, and everything below it, and notes what is waited for. Who has no reason of his
+/// own gets that of the owner of the list he is in.
 ///
 /// # Safety
-/// The caller holds a handle on `root`.
-unsafe fn walk(root: *mut Node, waited: &mut Waited, bin: &mut Bin) {
+/// The caller holds a handle or a child claim on `root`.
+pub(super) unsafe fn walk(root: *mut Node, waited: &mut Waited, bin: &mut Bin) {
     // SAFETY: by our visits every node on the path from `root` is kept, and so is whatever stands in their lists, in
-    // limbo or not yet swept (I6).
+    // limbo or not yet swept (I6). The owner's word keeps the cause of the reason that we pass on.
     unsafe {
-        let Mark::Enter { first } = mark(root, waited) else {
+        let mut reason = at(root).reason.word();
+        let Mark::Enter { first } = mark(root, reason, waited) else {
             return;
         };
         let (mut owner, mut node) = (root, first);
@@ -74,16 +79,21 @@ unsafe fn walk(root: *mut Node, waited: &mut Waited, bin: &mut Bin) {
                     return;
                 }
                 (node, owner) = after(owner);
+                reason = at(owner).reason.word();
                 continue;
             }
-            match mark(node, waited) {
-                Mark::Enter { first } => (owner, node) = (node, first),
+            match mark(node, reason, waited) {
+                Mark::Enter { first } => {
+                    (owner, node) = (node, first);
+                    reason = at(owner).reason.word();
+                }
                 Mark::Skip => {
                     // Acquire (E12): `next` below is the one that goes with this parent.
                     if ptr::eq(at(node).parent.load(Acquire), owner) {
                         node = next_of(node);
                     } else {
                         (node, owner) = after(node);
+                        reason = at(owner).reason.word();
                     }
                 }
                 Mark::Alias(heir) => node = heir,
@@ -116,9 +126,9 @@ unsafe fn after(mut node: *mut Node) -> (*mut Node, *mut Node) {
 /// Marks one node, and is then its first visitor; or helps who did, and becomes a further one if there is a reason to.
 ///
 /// # Safety
-/// The caller visits the list that the node is in, or holds a handle on it.
-unsafe fn mark(node: *mut Node, waited: &mut Waited) -> Mark {
-    // SAFETY: the visit, or the handle.
+/// The caller visits the list that the node is in, or holds a claim on it; and keeps the cause of `reason`.
+unsafe fn mark(node: *mut Node, reason: Word, waited: &mut Waited) -> Mark {
+    // SAFETY: the visit, or the claim.
     unsafe {
         // Acquire (E5, E8): if it is marked, who did it; if it is done, everything below.
         let mut head = at(node).head.load(Acquire);
@@ -127,19 +137,19 @@ unsafe fn mark(node: *mut Node, waited: &mut Waited) -> Mark {
                 return Mark::Alias(head.first());
             }
             if head.is_cancelled() {
-                raise_flag(node);
                 if head.is_done() {
                     return Mark::Skip;
                 }
                 break;
             }
+            // Before the mark: whoever finds that finds the reason (calibration `reason_first`).
+            at(node).reason.decide(reason);
             let marked = frozen(head);
             // Release (E5): the caller's writes before `cancel`, for those who help or find it marked (C11).
             // Acquire (E1, E2): the children; and every pruner's session before this point, so that nothing which
             // was freed at the end of one can be reached by us (I5).
             match at(node).head.replace(head, marked, AcqRel, Acquire) {
                 Ok(()) => {
-                    at(node).flag.store(1, Release); // Release (E6, C11).
                     if head.is_waited() {
                         waited.add(node);
                     }

@@ -1,10 +1,15 @@
 //! The safe face of the tree: a counted reference to a node. Everything above it is safe code.
 
+use super::extended::{NEVER, Weak, deadline};
+use super::linked::{Link, Links, set_links};
 use super::memory::{Bin, empty_graveyard};
+use super::reason::Reason;
 use super::release::release;
 use super::state::HANDLE;
-use super::{Node, at, birth, cancel};
-use crate::primitives::Acquire;
+use super::timed::{self, Timed};
+use super::{Node, at, birth, callback, cancel};
+use alloc::vec::Vec;
+use core::mem::ManuallyDrop;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::ptr::NonNull;
 use core::task::Waker;
@@ -24,13 +29,18 @@ impl RefUnwindSafe for Handle {}
 impl Handle {
     /// # Safety
     /// The caller owns one handle claim on the node and gives it to the result.
-    unsafe fn adopt(node: *mut Node) -> Self {
+    pub(super) unsafe fn adopt(node: *mut Node) -> Self {
         // SAFETY: a node that is claimed is not null.
         Self(unsafe { NonNull::new_unchecked(node) })
     }
 
     pub(super) fn node(&self) -> *mut Node {
         self.0.as_ptr()
+    }
+
+    /// The node, with the handle claim, which is the caller's now.
+    pub(super) fn into_node(self) -> *mut Node {
+        ManuallyDrop::new(self).node()
     }
 
     /// A tree of one node. One allocation.
@@ -54,18 +64,147 @@ impl Handle {
     #[inline]
     pub(crate) fn is_cancelled(&self) -> bool {
         // SAFETY: our handle.
-        // Acquire (E6): what came before the cancel comes before what the caller does now (C11).
-        unsafe { at(self.node()).flag.load(Acquire) != 0 }
+        unsafe { at(self.node()).reason.is_set() }
     }
 
-    pub(crate) fn cancel(&self) {
+    pub(crate) fn reason(&self) -> Option<Reason> {
         // SAFETY: our handle.
-        unsafe { cancel::cancel(self.node()) }
+        unsafe { at(self.node()).reason.get() }
+    }
+
+    /// True if this call decided the reason.
+    pub(crate) fn cancel(&self, reason: &Reason) -> bool {
+        // SAFETY: our handle.
+        unsafe { cancel::cancel(self.node(), reason) }
     }
 
     /// What makes a token this token: the node's address, which no other node has while this handle lives.
     pub(crate) fn id(&self) -> NonNull<Node> {
         self.0
+    }
+}
+
+/// Callbacks. `self` is the callback's own node, but for the first and the last of these.
+impl Handle {
+    /// A hidden child that runs `f` when this token is cancelled; or `f`, if it is. One allocation.
+    pub(crate) fn callback<F: FnOnce() + Send + 'static>(&self, f: F) -> Result<Self, F> {
+        // SAFETY: as in `child`.
+        unsafe { birth::callback(self.node(), f).map(|node| Self::adopt(node)) }
+    }
+
+    /// Sees to it that the closure does not run, and drops it, unless a canceller has it. To be called once.
+    pub(crate) fn prevent(&self) -> bool {
+        // SAFETY: our handle.
+        unsafe { callback::prevent(self.node()) }
+    }
+
+    /// After `prevent`: cancels the token that waits for the end of the callback.
+    pub(crate) fn finish(&self, reason: &Reason) {
+        // SAFETY: our handle keeps the callback, and that its token.
+        unsafe {
+            let token = callback::finish(self.node());
+            if !token.is_null() {
+                cancel::cancel(token, reason);
+            }
+        }
+    }
+
+    pub(crate) fn has_finished(&self) -> bool {
+        // SAFETY: our handle.
+        unsafe { callback::has_finished(self.node()) }
+    }
+
+    /// A token that is cancelled when the callback has finished; none if it has.
+    pub(crate) fn finished(&self) -> Option<Self> {
+        // SAFETY: our handle.
+        unsafe { callback::finished(self.node()) }
+    }
+
+    /// Leaves the callback to this, its token.
+    pub(crate) fn detach(self, callback: Self) {
+        // SAFETY: both handles are given up.
+        unsafe { callback::detach(self.into_node(), callback.into_node()) }
+        empty_graveyard();
+    }
+}
+
+/// Deadlines and links.
+impl Handle {
+    /// The effective deadline, in nanoseconds since the clock's origin.
+    pub(crate) fn deadline(&self) -> Option<u64> {
+        // SAFETY: our handle.
+        let deadline = unsafe { deadline(self.node()) };
+        (deadline != NEVER).then_some(deadline)
+    }
+
+    /// A child with a deadline (nanoseconds, [`NEVER`] for none), which `arm` sets the timer for. If the child is cancelled
+    /// before that is done, `disarm` is called at once. One allocation, and what `arm` does.
+    pub(crate) fn timed<A: Send + 'static>(&self, at: u64, arm: impl FnOnce(Weak) -> A, disarm: fn(&A)) -> Self {
+        // SAFETY: as in `child`. The node is an anchor with this payload, and nobody else has a handle on it yet.
+        unsafe {
+            let own = at.min(deadline(self.node()));
+            let child = Self::adopt(birth::child_with(self.node(), own, Timed::new(disarm)));
+            if !child.is_cancelled() {
+                let armed = arm(Weak::new(child.node()));
+                timed::set(child.node(), armed);
+            }
+            child
+        }
+    }
+
+    /// A child that is cancelled from birth, with the parent's reason or this one.
+    pub(crate) fn expired(&self, at: u64, reason: &Reason) -> Self {
+        // SAFETY: as in `child`.
+        let child = unsafe { Self::adopt(birth::child_with(self.node(), at.min(deadline(self.node())), ())) };
+        child.cancel(reason);
+        child
+    }
+
+    /// A root that is cancelled when one of `sources` is. Its deadline is the earliest of theirs. One allocation, one for
+    /// each source, and one for a list of them.
+    pub(crate) fn linked(mut sources: Vec<Self>) -> Self {
+        // SAFETY: the handles on the sources; the root is an anchor, ours, and not yet seen by anybody.
+        unsafe {
+            let earliest = sources.iter().map(|source| deadline(source.node())).min().unwrap_or(NEVER);
+            let root = Self::adopt(birth::root_with(earliest, Links(Vec::new())));
+            if let Some(reason) = sources.iter().find_map(Self::reason) {
+                root.cancel(&reason);
+                return root;
+            }
+            collapse_duplicates(&mut sources);
+            for source in &mut sources {
+                match birth::link(source.node(), Link(Weak::new(root.node()))) {
+                    Some(link) => *source = Self::adopt(link),
+                    // Cancelled this moment.
+                    None => {
+                        if let Some(reason) = source.reason() {
+                            root.cancel(&reason);
+                        }
+                        return root;
+                    }
+                }
+            }
+            set_links(root.node(), sources);
+            root
+        }
+    }
+}
+
+/// Each node once. A few stay in their order, so that models find the same order each time; many are sorted.
+fn collapse_duplicates(handles: &mut Vec<Handle>) {
+    if handles.len() > 16 {
+        handles.sort_unstable_by_key(Handle::id);
+        handles.dedup_by_key(|handle| handle.id());
+        return;
+    }
+    let mut kept = 0;
+    while kept < handles.len() {
+        let id = handles[kept].id();
+        if handles[..kept].iter().any(|earlier| earlier.id() == id) {
+            handles.remove(kept);
+        } else {
+            kept += 1;
+        }
     }
 }
 

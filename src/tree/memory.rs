@@ -4,8 +4,13 @@
 //! So the tree never frees in place: whoever finds a node to be free puts it into a [`Bin`]. The bin of a drop frees at
 //! once. The bin of a cancel collects, and leaves what it has collected in the *graveyard*, a stack that the next drop
 //! of any handle empties.
+//!
+//! A node that owns something of somebody else's, a payload or a cause, is kept in the bin of a drop, too, until all else is
+//! done: its end may run foreign code.
 
-use super::{Node, at};
+use super::extended::{dismantle, give_memory_back};
+use super::foreign::run_all;
+use super::{Node, at, next_of};
 use crate::primitives::{Acquire, AtomicPtr, Relaxed, Release};
 use core::ptr;
 
@@ -18,7 +23,7 @@ pub(super) struct Bin {
 }
 
 impl Bin {
-    /// Frees at once: for drops.
+    /// Frees at once, or at the end: for drops.
     #[inline]
     pub(super) fn immediate() -> Self {
         Self { deferred: false, first: ptr::null_mut(), last: ptr::null_mut() }
@@ -33,17 +38,25 @@ impl Bin {
     /// By I2 the node is the caller's alone to free: it is dead, in no list and in no stack.
     #[inline]
     pub(super) unsafe fn put(&mut self, node: *mut Node) {
-        if self.deferred {
-            // SAFETY: the caller's node, and therefore its `link` (I12).
-            unsafe { at(node).link.with_mut(|link| *link = self.first) };
-            if self.last.is_null() {
-                self.last = node;
+        // SAFETY: the caller's contract.
+        unsafe {
+            if self.deferred || is_laden(node) {
+                self.keep(node);
+            } else {
+                free(node, layout_of::<Node>());
             }
-            self.first = node;
-        } else {
-            // SAFETY: the caller's contract.
-            unsafe { free(node) };
         }
+    }
+
+    /// # Safety
+    /// As [`put`](Self::put).
+    unsafe fn keep(&mut self, node: *mut Node) {
+        // SAFETY: the caller's node, and therefore its `link` (I12).
+        unsafe { at(node).link.with_mut(|link| *link = self.first) };
+        if self.last.is_null() {
+            self.last = node;
+        }
+        self.first = node;
     }
 
     /// Puts a chain of nodes, linked through `link`.
@@ -61,27 +74,97 @@ impl Bin {
         }
     }
 
-    /// Leaves what was collected in the graveyard. Lock-free, allocates nothing, frees nothing.
-    #[inline]
-    fn bury(&mut self) {
-        if !self.first.is_null() {
+    /// Deferred: leaves what was collected in the graveyard. Lock-free, allocates nothing, frees nothing.
+    ///
+    /// Else: ends the nodes that were kept. What they owned is dropped here, when nothing of the tree is held any more;
+    /// what comes of that goes the same way, so a chain of owners costs no stack.
+    #[cold]
+    fn empty(&mut self) {
+        if self.deferred {
             // SAFETY: the collected nodes are ours (contract of `put`), chained from `first` to `last`.
             unsafe { GRAVEYARD.push(self.first, self.last) };
             (self.first, self.last) = (ptr::null_mut(), ptr::null_mut());
+            return;
         }
+        run_all(|| {
+            let node = self.first;
+            if node.is_null() {
+                return false;
+            }
+            // SAFETY: ours, as above.
+            unsafe {
+                self.first = at(node).link.with(|link| *link);
+                end(node, self);
+            }
+            true
+        });
     }
 }
 
 impl Drop for Bin {
     #[inline]
     fn drop(&mut self) {
-        self.bury();
+        if !self.first.is_null() {
+            self.empty();
+        }
+    }
+}
+
+/// Whether there is more to do at the node's end than to free its memory.
+///
+/// # Safety
+/// As [`Bin::put`].
+#[inline]
+unsafe fn is_laden(node: *mut Node) -> bool {
+    // SAFETY: the caller's node.
+    // Relaxed, both: all that was done with the node is visible to who frees it (E7).
+    unsafe {
+        at(node).state.load(Relaxed).is_extended()
+            || at(node).reason.owns_a_cause()
+            || at(node).head.load(Relaxed).has_list()
+    }
+}
+
+/// The end of a node: of all that it owns, and of its memory, whatever the former does.
+///
+/// # Safety
+/// As [`Bin::put`]; the bin frees at once.
+unsafe fn end(node: *mut Node, bin: &mut Bin) {
+    /// The memory, also if a drop panics.
+    struct Memory {
+        node: *mut Node,
+        extended: bool,
+    }
+    impl Drop for Memory {
+        fn drop(&mut self) {
+            // SAFETY: the caller's node, which nobody uses again.
+            unsafe { if self.extended { give_memory_back(self.node) } else { free(self.node, layout_of::<Node>()) } }
+        }
+    }
+    // SAFETY: the caller's contract. Relaxed, both: as in `is_laden`.
+    unsafe {
+        let extended = at(node).state.load(Relaxed).is_extended();
+        let _reason = at(node).reason.take();
+        let _memory = Memory { node, extended };
+        // A list that nobody has cancelled: what is left in it are detached callbacks, which end with their token (I15).
+        let head = at(node).head.load(Relaxed);
+        if head.has_list() {
+            let mut callback = head.first();
+            while !callback.is_null() {
+                let next = next_of(callback);
+                bin.keep(callback);
+                callback = next;
+            }
+        }
+        if extended {
+            dismantle(node, bin);
+        }
     }
 }
 
 /// Frees what cancels have left behind. One relaxed load when there is nothing.
 #[inline]
-pub(super) fn empty_graveyard() {
+pub(crate) fn empty_graveyard() {
     if GRAVEYARD.is_occupied() {
         // SAFETY: what is in the graveyard belongs to whoever takes it out.
         unsafe { Bin::immediate().put_all(GRAVEYARD.take()) };
@@ -129,80 +212,92 @@ loom::lazy_static! {
     static ref GRAVEYARD: Graveyard = Graveyard(AtomicPtr::new(ptr::null_mut()));
 }
 
-pub(super) use heap::{allocate, free};
+use crate::tree::extended::Extended;
+use crate::tree::head::NODE_ALIGN;
+use alloc::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 
-#[cfg(not(cancel_tree_loom))]
-mod heap {
-    use super::Node;
-    use crate::tree::head::NODE_ALIGN;
-    use alloc::alloc::{Layout, alloc, dealloc, handle_alloc_error};
-
-    /// The size of a node and the alignment of its tags. Not `align(16)` on the type: that would round its size up.
-    const LAYOUT: Layout = match Layout::from_size_align(size_of::<Node>(), NODE_ALIGN) {
+/// The size of a node, perhaps with its tail, and the alignment of its tags. Not `align(16)` on the type: that would round
+/// its size up.
+pub(super) const fn layout_of<T>() -> Layout {
+    let align = if align_of::<T>() > NODE_ALIGN { align_of::<T>() } else { NODE_ALIGN };
+    match Layout::from_size_align(size_of::<T>(), align) {
         Ok(layout) => layout,
         Err(_) => panic!("a node has a size and an alignment"),
-    };
-    const _: () = assert!(align_of::<Node>() <= NODE_ALIGN);
-
-    /// Moves a node to the heap: one allocation.
-    pub(in crate::tree) fn allocate(node: Node) -> *mut Node {
-        // SAFETY: the layout's size is not zero.
-        let memory = unsafe { alloc(LAYOUT) }.cast::<Node>();
-        if memory.is_null() {
-            handle_alloc_error(LAYOUT);
-        }
-        // SAFETY: fresh memory of the node's size and at least its alignment.
-        unsafe { memory.write(node) };
-        memory
-    }
-
-    /// # Safety
-    /// The node came from `allocate`, and by I2 it is the caller's alone.
-    #[inline]
-    pub(in crate::tree) unsafe fn free(node: *mut Node) {
-        // Nothing in a free node needs dropping: a waker left in its slot would be a claim on it (I8, I2).
-        // SAFETY: the caller's contract.
-        unsafe { dealloc(node.cast(), LAYOUT) };
     }
 }
 
+/// Moves a node to the heap: one allocation.
+pub(super) fn allocate(node: Node) -> *mut Node {
+    move_to_heap(node).cast()
+}
+
+/// Moves a node and its tail to the heap: one allocation.
+pub(super) fn allocate_extended<P>(node: Extended<P>) -> *mut Node {
+    move_to_heap(node).cast()
+}
+
+fn move_to_heap<T>(value: T) -> *mut T {
+    let layout = layout_of::<T>();
+    // SAFETY: the layout's size is not zero.
+    let memory = unsafe { alloc(layout) }.cast::<T>();
+    if memory.is_null() {
+        handle_alloc_error(layout);
+    }
+    // SAFETY: fresh memory of the value's size and at least its alignment.
+    unsafe { memory.write(value) };
+    #[cfg(cancel_tree_loom)]
+    model::born(memory.cast(), layout);
+    memory
+}
+
+/// # Safety
+/// The memory came from `allocate` or `allocate_extended` with this layout, and by I2 it is the caller's alone.
+#[inline]
+pub(super) unsafe fn free(node: *mut Node, layout: Layout) {
+    // What is in the node needs no drop any more: a waker left in its slot would be a claim on it (I8, I2).
+    #[cfg(cancel_tree_loom)]
+    // SAFETY: the caller's contract.
+    if !unsafe { model::freed(node) } {
+        return;
+    }
+    // SAFETY: the caller's contract.
+    unsafe { dealloc(node.cast(), layout) };
+}
+
 #[cfg(cancel_tree_loom)]
-mod heap {
-    use super::{Node, at};
+mod model {
+    use super::{Layout, Node, at, dealloc};
     use std::cell::RefCell;
 
     // A model's threads are coroutines of one real thread, so this is one list for all of them. Freed nodes stay in
     // it until the execution is over: a late access meets the node's `Life`, not reused memory.
     std::thread_local! {
-        static NODES: RefCell<(usize, std::vec::Vec<*mut Node>)> = const { RefCell::new((0, std::vec::Vec::new())) };
+        static NODES: RefCell<(usize, std::vec::Vec<(*mut Node, Layout)>)> = const { RefCell::new((0, std::vec::Vec::new())) };
     }
 
-    #[repr(align(16))]
-    struct Aligned(#[expect(dead_code, reason = "only its address is used")] Node);
-
-    const _: () = assert!(align_of::<Aligned>() >= crate::tree::head::NODE_ALIGN);
-
-    pub(in crate::tree) fn allocate(node: Node) -> *mut Node {
-        let node = std::boxed::Box::into_raw(std::boxed::Box::new(Aligned(node))).cast::<Node>();
+    pub(super) fn born(node: *mut Node, layout: Layout) {
         NODES.with_borrow_mut(|(live, all)| {
             *live += 1;
-            all.push(node);
+            all.push((node, layout));
         });
-        node
     }
 
-    pub(in crate::tree) unsafe fn free(node: *mut Node) {
+    /// Whether the memory is to be given back now.
+    ///
+    /// # Safety
+    /// The caller's node, for the last time.
+    pub(super) unsafe fn freed(node: *mut Node) -> bool {
         // SAFETY: nodes are kept until `settle`.
         unsafe { at(node).life.end() };
         NODES.with_borrow_mut(|(live, all)| {
             *live -= 1;
             // For AddressSanitizer, which watches over the memory itself.
-            if std::env::var_os("CANCEL_TREE_LOOM_FREE").is_some() {
-                all.retain(|kept| *kept != node);
-                // SAFETY: from `allocate`, once, and no longer in the list.
-                drop(unsafe { std::boxed::Box::from_raw(node.cast::<core::mem::MaybeUninit<Aligned>>()) });
+            let now = std::env::var_os("CANCEL_TREE_LOOM_FREE").is_some();
+            if now {
+                all.retain(|(kept, _)| *kept != node);
             }
-        });
+            now
+        })
     }
 
     /// How many nodes are live now.
@@ -213,12 +308,12 @@ mod heap {
     /// Gives the memory of the last execution back; to be called where no node is in use.
     pub fn settle() {
         let nodes = NODES.with_borrow_mut(|nodes| core::mem::take(nodes).1);
-        for node in nodes {
+        for (node, layout) in nodes {
             // SAFETY: from `allocate`, once; loom's objects in it belong to an execution that is over, and have no
             // drop of their own to run.
-            drop(unsafe { std::boxed::Box::from_raw(node.cast::<core::mem::MaybeUninit<Aligned>>()) });
+            unsafe { dealloc(node.cast(), layout) };
         }
     }
 }
 #[cfg(cancel_tree_loom)]
-pub use heap::{live_nodes, settle};
+pub use model::{live_nodes, settle};

@@ -105,32 +105,42 @@
 //! of single read-modify-writes, because `AtomicPtr`, which keeps provenance, has no others in this crate's MSRV.
 
 mod birth;
+mod callback;
 mod cancel;
 mod collapse;
+mod extended;
+mod foreign;
 mod handle;
 mod head;
+mod linked;
 pub(crate) mod memory;
 mod prune;
+mod reason;
 mod release;
 mod slot;
 mod state;
 mod sweep;
+mod timed;
 mod wait;
 mod wake;
 
+pub(crate) use extended::Weak;
 pub(crate) use handle::Handle;
+pub(crate) use memory::empty_graveyard;
+pub(crate) use reason::Reason;
 pub(crate) use wait::Wait;
 
-use crate::primitives::{AtomicPtr, AtomicU32, AtomicUsize, Life, Relaxed, Release, UnsafeCell};
+use crate::primitives::{AtomicPtr, AtomicU32, Life, UnsafeCell};
 use core::ptr;
 use core::task::Waker;
 use head::{AtomicHead, CANCELLED, Head, MARKED, WAITED};
+use reason::AtomicReason;
 use state::{AtomicState, State};
 
 /// A node: 96 bytes on 64-bit targets, at most 56 on 32-bit ones.
 ///
 /// In this order the words that a node's children write when they come and go (the first four) are at least 64 bytes from
-/// `flag`, which pollers read: whatever the address, they are on different cache lines of that size.
+/// `reason`, which pollers read: whatever the address, they are on different cache lines of that size.
 #[repr(C)]
 pub(crate) struct Node {
     /// The newest child, and what is going on in the list.
@@ -155,8 +165,8 @@ pub(crate) struct Node {
     parent: AtomicPtr<Node>,
     /// The waker of one future.
     waker: UnsafeCell<Option<Waker>>,
-    /// What `is_cancelled` reads.
-    flag: AtomicUsize,
+    /// Whether it is cancelled, and why: what `is_cancelled` reads.
+    reason: AtomicReason,
     /// Watches the node in models; nothing otherwise.
     life: Life,
 }
@@ -185,31 +195,32 @@ impl Node {
             prev: UnsafeCell::new(ptr::null_mut()),
             parent: AtomicPtr::new(parent),
             waker: UnsafeCell::new(None),
-            flag: AtomicUsize::new(0),
+            reason: AtomicReason::alive(),
             life: Life::new(),
         }
     }
 
-    fn root() -> Self {
-        Self::new(State::ROOT, Head::EMPTY, ptr::null_mut())
+    fn root(state: State) -> Self {
+        Self::new(state, Head::EMPTY, ptr::null_mut())
     }
 
-    fn child(parent: *mut Node) -> Self {
-        Self::new(State::CHILD, Head::EMPTY, parent)
+    fn child(state: State, parent: *mut Node) -> Self {
+        Self::new(state, Head::EMPTY, parent)
     }
 
     fn waiter(parent: *mut Node, waker: Waker) -> Self {
-        Self {
-            slot: AtomicU32::new(slot::SET),
-            waker: UnsafeCell::new(Some(waker)),
-            ..Self::new(State::CHILD, Head::EMPTY.with(WAITED), parent)
-        }
+        Self { waker: UnsafeCell::new(Some(waker)), ..Self::hidden(State::CHILD, parent) }
     }
 
-    fn born_cancelled() -> Self {
+    /// A child that waits from its birth.
+    fn hidden(state: State, parent: *mut Node) -> Self {
+        Self { slot: AtomicU32::new(slot::SET), ..Self::new(state, Head::EMPTY.with(WAITED), parent) }
+    }
+
+    fn born_cancelled(state: State, reason: Reason) -> Self {
         Self {
-            flag: AtomicUsize::new(1),
-            ..Self::new(State::ROOT, Head::EMPTY.with(CANCELLED | MARKED), ptr::null_mut())
+            reason: AtomicReason::born(reason),
+            ..Self::new(state, Head::EMPTY.with(CANCELLED | MARKED), ptr::null_mut())
         }
     }
 }
@@ -235,20 +246,4 @@ unsafe fn next_of(node: *mut Node) -> *mut Node {
     // SAFETY: the caller's contract.
     // Acquire (E12): an heir's new fields.
     unsafe { at(node).next.load(crate::primitives::Acquire) }
-}
-
-/// Sets the flag of a node that is marked as cancelled.
-///
-/// # Safety
-/// As [`at`].
-#[inline]
-unsafe fn raise_flag(node: *mut Node) {
-    // SAFETY: the caller's contract.
-    unsafe {
-        // Relaxed: spares the readers' cache line a write; whoever stored it did so with E6.
-        if at(node).flag.load(Relaxed) == 0 {
-            // Release (E6): the cancel, which the caller has made or acquired (E5).
-            at(node).flag.store(1, Release);
-        }
-    }
 }

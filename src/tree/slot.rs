@@ -17,7 +17,7 @@
 //! has to be dropped is handed out. `Waker::will_wake` compares two pointers and runs nothing.
 
 use super::head::WAITED;
-use super::{Node, at, raise_flag};
+use super::{Node, at};
 use crate::primitives::{AcqRel, Acquire, Relaxed, Release};
 use core::mem;
 use core::task::Waker;
@@ -75,22 +75,22 @@ pub(super) unsafe fn arm(node: *mut Node, waker: Waker) -> Arm {
 ///
 /// # Safety
 /// As [`arm`].
-unsafe fn announce(node: *mut Node) -> bool {
+pub(super) unsafe fn announce(node: *mut Node) -> bool {
     // SAFETY: the handle.
     unsafe {
-        // Acquire (E5): with the canceller, whom we may have to help.
+        // Acquire (E5): the reason, which the canceller had set before.
         let mut head = at(node).head.load(Acquire);
         loop {
             if head.is_cancelled() {
-                raise_flag(node);
                 return false;
             }
             // WAITED is sticky. If we read it here without CANCELLED, any cancel comes after and finds it, too.
             if head.is_waited() {
                 return true;
             }
-            // Relaxed: the slot hands the waker over; all that counts here is which of the two steps came first.
-            match at(node).head.replace(head, head.with(WAITED), Relaxed, Acquire) {
+            // Release (E16): the payload of a node with a deadline. For wakers all that counts here is which of the two steps
+            // came first; the slot hands them over.
+            match at(node).head.replace(head, head.with(WAITED), Release, Acquire) {
                 Ok(()) => return true,
                 Err(newer) => head = newer,
             }
@@ -176,15 +176,18 @@ pub(super) unsafe fn rearm(node: *mut Node, waker: &Waker) -> bool {
 /// Canceller: ends the slot, and takes the waker that is in it.
 ///
 /// # Safety
-/// The caller holds a handle on the node and has the duty to wake (I8), which this fulfils but for the wake itself.
+/// The caller keeps the node and has the duty to wake (I8), which this fulfils but for the wake itself.
 pub(super) unsafe fn fire(node: *mut Node) -> Option<Waker> {
-    // SAFETY: the handle; FIRED over SET makes the cell the caller's for good.
-    unsafe {
-        // Acquire (E14): the waker. Release (E6): the flag, for the future that finds FIRED.
-        if at(node).slot.fetch_or(FIRED, AcqRel) == SET {
-            at(node).waker.with_mut(|cell| mem::take(&mut *cell))
-        } else {
-            None
-        }
-    }
+    // SAFETY: the caller's contract; FIRED over SET makes the cell the caller's for good.
+    unsafe { if claim(node) { at(node).waker.with_mut(|cell| mem::take(&mut *cell)) } else { None } }
+}
+
+/// Canceller: ends the slot. True if what it stands for, a waker or a closure, is the caller's now.
+///
+/// # Safety
+/// As [`fire`].
+pub(super) unsafe fn claim(node: *mut Node) -> bool {
+    // SAFETY: the caller's contract.
+    // Acquire (E14): the waker. Release (E6): the flag, for the future that finds FIRED.
+    unsafe { at(node).slot.fetch_or(FIRED, AcqRel) == SET }
 }

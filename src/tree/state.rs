@@ -1,12 +1,16 @@
 //! The state word: who still needs the node, and what has become of its place in the parent's list.
 //!
 //! ```text
-//! | handles        | children       | RETRY | PINNED | HANDED | LINKED |
-//! | 32 bits (13)   | 28 bits (15)   |   3   |   2    |   1    |   0    |      (in brackets: without 64-bit atomics)
-//! ```
+//! | handles        | children       | STAYS | EXTENDED | RETRY | PINNED | HANDED | LINKED |
+//! | 32 bits (12)   | 26 bits (14)   |   5   |    4     |   3   |   2    |   1    |   0    |     (in brackets: without
+//! ```                                                                                               64-bit atomics)
 //!
-//! A *handle* is a token, a future of a second waiter, or an entry in a canceller's list of wakers. A *child claim*
-//! belongs to a child that stands in this node's list, or, for a while, to a thread that relocates one.
+//! A *handle* is a token, a future of a second waiter, a registration, or an entry in a canceller's list of wakers. A
+//! *child claim* belongs to a child that stands in this node's list, or, for a while, to a thread that relocates one, or
+//! that cancels an anchored node or runs a callback (`extended`).
+//!
+//! EXTENDED and STAYS are given at birth and never change. EXTENDED: the node has a tail (`extended`). STAYS: it is never
+//! a relay, because of what its tail holds.
 //!
 //! | count | LINKED | HANDED | PINNED | RETRY | meaning |
 //! |---|---|---|---|---|---|
@@ -18,6 +22,7 @@
 //! | 0 | l | 0 | 1 | r | died under the pin: the holder of the pin buries it |
 //! | 0 | 1 | 1 | 0 | 0 | dead, and its dropper has let go of it: the sweeper of the parent frees it |
 //! | 0 | 0 | 0 | 0 | 0 | dead and unlinked: who sees this in his own read-modify-write frees it |
+//! | > 0 | l | 0 | 1 | 1 | with STAYS: *detached*, a callback without a registration; has no claim on its parent (I15) |
 //!
 //! No atomics here but the loop that applies a transition; the transitions are pure and have unit tests.
 
@@ -31,10 +36,16 @@ const HANDED: Word = 0b0010;
 const PINNED: Word = 0b0100;
 /// The node became a relay again while it was pinned.
 const RETRY: Word = 0b1000;
-const FLAGS: Word = LINKED | HANDED | PINNED | RETRY;
+/// The node has a tail.
+const EXTENDED: Word = 0b01_0000;
+/// The node is no relay, whatever its claims.
+const STAYS: Word = 0b10_0000;
+const FLAGS: Word = LINKED | HANDED | PINNED | RETRY | EXTENDED | STAYS;
+/// With STAYS, which no relay has, this cannot come about in another way.
+const DETACHED: Word = PINNED | RETRY;
 
-const CHILD_SHIFT: u32 = 4;
-const HANDLE_SHIFT: u32 = if Word::BITS == 64 { 32 } else { 19 };
+const CHILD_SHIFT: u32 = 6;
+const HANDLE_SHIFT: u32 = if Word::BITS == 64 { 32 } else { 20 };
 
 /// One child claim.
 pub(super) const CHILD: Word = 1 << CHILD_SHIFT;
@@ -74,6 +85,32 @@ impl State {
     pub(super) const CHILD: State = State(HANDLE | LINKED);
 
     #[inline]
+    pub(super) fn extended(self) -> State {
+        State(self.0 | EXTENDED)
+    }
+    #[inline]
+    pub(super) fn staying(self) -> State {
+        State(self.0 | EXTENDED | STAYS)
+    }
+    #[inline]
+    pub(super) fn is_extended(self) -> bool {
+        self.0 & EXTENDED != 0
+    }
+    #[inline]
+    pub(super) fn stays(self) -> bool {
+        self.0 & STAYS != 0
+    }
+    /// A callback that has been left to itself.
+    #[inline]
+    pub(super) fn is_detached(self) -> bool {
+        self.0 & (DETACHED | STAYS) == DETACHED | STAYS
+    }
+    /// Detached, with a child claim that is the caller's for the time being.
+    #[inline]
+    pub(super) fn detached(self) -> State {
+        State((self.0 | DETACHED) + CHILD)
+    }
+    #[inline]
     pub(super) fn is_linked(self) -> bool {
         self.0 & LINKED != 0
     }
@@ -98,10 +135,10 @@ impl State {
     pub(super) fn has_handle(self) -> bool {
         self.0 & HANDLES != 0
     }
-    /// No handle and exactly one child claim.
+    /// No handle, exactly one child claim, and nothing of its own that would be missed.
     #[inline]
     pub(super) fn has_one_child_only(self) -> bool {
-        self.0 & !FLAGS == CHILD
+        self.0 & (!FLAGS | STAYS) == CHILD
     }
     /// A node that only passes on what its ancestors say to its single child.
     #[inline]
@@ -125,6 +162,21 @@ impl State {
         State(self.0 | HANDED)
     }
 
+    #[inline]
+    fn without_handle(self) -> State {
+        State(if self.has_handle() { self.0 - HANDLE } else { self.0 })
+    }
+
+    /// What is to be done with a detached node on which these claims are left: if there are none, nobody pins it any more.
+    #[inline]
+    fn left_detached(self) -> (State, Duty) {
+        match (self.is_dead(), self.is_linked()) {
+            (false, _) => (self, Duty::None),
+            (true, true) => (self.unpinned().handed(), Duty::None),
+            (true, false) => (self.unpinned(), Duty::Free),
+        }
+    }
+
     /// The state after `claims` have been given back, and what that obliges to.
     ///
     /// A relay is pinned in the same step: once our claim is gone nothing else would keep it alive for us. A relay
@@ -132,6 +184,10 @@ impl State {
     #[inline]
     fn released(self, claims: Word) -> (State, Duty) {
         debug_assert!(claims & FLAGS == 0 && self.0 >= claims, "more claims given back than were held");
+        if self.is_detached() {
+            // A canceller has run it. So its own handle goes, too, now if it has not gone before.
+            return State(self.0 - claims).without_handle().left_detached();
+        }
         let left = State(self.0 - claims);
         if left.is_dead() {
             match (left.is_pinned(), left.is_linked()) {
@@ -198,6 +254,23 @@ impl AtomicState {
         self.0.fetch_sub(CHILD, Relaxed);
     }
 
+    /// Adds a child claim unless the node is dead.
+    #[inline]
+    pub(super) fn try_add_child(&self) -> bool {
+        let mut state = self.load(Relaxed);
+        while !state.is_dead() {
+            if (state.0 & CHILDREN) >> CHILD_SHIFT > MAX_CHILDREN {
+                abort();
+            }
+            // Relaxed: as `retain`; what keeps the node's memory is said by the caller.
+            match self.replace(state, State(state.0 + CHILD), Relaxed, Relaxed) {
+                Ok(()) => return true,
+                Err(newer) => state = newer,
+            }
+        }
+        false
+    }
+
     /// Adds a handle unless there is none: a node without a handle never has one again.
     #[inline]
     pub(super) fn try_retain(&self) -> bool {
@@ -223,6 +296,20 @@ impl AtomicState {
             let (to, duty) = state.released(claims);
             // Release (E7): what I did with the node comes before its free. Acquire (E7): if I am the one who frees
             // or buries it, what everybody else did comes before that; and `parent` is the last one stored (I11).
+            match self.replace(state, to, AcqRel, Relaxed) {
+                Ok(()) => return duty,
+                Err(newer) => state = newer,
+            }
+        }
+    }
+
+    /// Gives back the child claim that the caller took when he detached the node; its own handle stays, if it is there.
+    #[inline]
+    pub(super) fn release_detached(&self) -> Duty {
+        let mut state = self.load(Relaxed);
+        loop {
+            let (to, duty) = State(state.0 - CHILD).left_detached();
+            // Release, Acquire (E7): as `release`.
             match self.replace(state, to, AcqRel, Relaxed) {
                 Ok(()) => return duty,
                 Err(newer) => state = newer,
@@ -294,6 +381,23 @@ mod tests {
     fn a_node_that_dies_under_the_pin_is_left_to_the_holder() {
         assert_eq!(after(CHILD | LINKED | PINNED, CHILD), (LINKED | PINNED, Duty::None));
         assert_eq!(after(CHILD | PINNED, CHILD), (PINNED, Duty::None));
+    }
+
+    #[test]
+    fn a_node_that_stays_is_never_a_relay() {
+        let stays = EXTENDED | STAYS;
+        assert_eq!(after(HANDLE | CHILD | LINKED | stays, HANDLE), (CHILD | LINKED | stays, Duty::None));
+        assert!(!State(CHILD | LINKED | stays).has_one_child_only());
+    }
+
+    #[test]
+    fn a_detached_callback_ends_with_the_claim_of_who_ran_it() {
+        let detached = EXTENDED | STAYS | DETACHED;
+        let dead = EXTENDED | STAYS;
+        assert_eq!(after(HANDLE | CHILD | LINKED | detached, CHILD), (LINKED | HANDED | dead, Duty::None));
+        assert_eq!(after(HANDLE | CHILD | detached, CHILD), (dead, Duty::Free));
+        assert_eq!(after(HANDLE | (2 * CHILD) | LINKED | detached, CHILD), (CHILD | LINKED | detached, Duty::None));
+        assert_eq!(after(CHILD | LINKED | detached, CHILD), (LINKED | HANDED | dead, Duty::None));
     }
 
     #[test]

@@ -1,101 +1,163 @@
-//! Phase two of a cancel: the nodes that the walk has found to be waited for, and their wakers.
+//! Phase two of a cancel: what the walk has found to be waited for, and the wakers and callbacks that are to be run.
 
+use super::cancel::walk;
+use super::extended::{Role, notify, role};
+use super::foreign::run_all;
 use super::memory::Bin;
+use super::reason::Reason;
 use super::release::release;
-use super::state::HANDLE;
-use super::{Node, at, slot};
+use super::state::{CHILD, HANDLE};
+use super::{Node, at, callback, linked, slot};
+use crate::primitives::Relaxed;
+use crate::reason::CancelKind;
 use core::ptr;
 use core::task::Waker;
 
-/// The nodes whose waiters are one cancel's to wake, chained through `link`; on each the list holds a handle.
+/// The nodes that one cancel has to notify, chained through `link`. On each the lists hold a claim: on one that STAYS a
+/// child claim, for it may live without a handle; on others a handle.
 pub(super) struct Waited {
     first: *mut Node,
+    /// Links to tokens that have several sources: they are followed before anything is run.
+    links: *mut Node,
+    /// An extended node that is being run, or is to be run next.
+    current: *mut Node,
+    /// The current node is to be run next.
+    pending: bool,
+}
+
+/// What is to be run next.
+enum Next {
+    Waker(Waker),
+    /// What the current node carries.
+    Current,
+    Nothing,
 }
 
 impl Waited {
     pub(super) fn none() -> Self {
-        Self { first: ptr::null_mut() }
+        Self { first: ptr::null_mut(), links: ptr::null_mut(), current: ptr::null_mut(), pending: false }
     }
 
     /// Notes a node that this cancel has marked, and that has been waited for.
     ///
     /// Its slot is left alone until its turn to be woken has come: so a future that is dropped before that, by another
-    /// waker for example, still takes its waker back and is not woken (C12).
+    /// waker for example, still takes its waker back and is not woken (C12); a callback can still be prevented.
     ///
     /// # Safety
-    /// The caller has changed the node's CANCELLED from 0 to 1 (I8), and keeps it by a visit or a handle.
+    /// The caller has changed the node's CANCELLED from 0 to 1 (I8), and keeps it by a visit or a claim.
     #[cold]
     pub(super) unsafe fn add(&mut self, node: *mut Node) {
-        // SAFETY: the caller's contract; from `try_retain` on, our handle.
+        // SAFETY: the caller's contract; from the claim on, that.
         unsafe {
+            // Relaxed: what is asked has been so from birth.
+            let stays = at(node).state.load(Relaxed).stays();
             // Without a handle there is no future: nobody waits, and the node may be in its dropper's hands (I12).
-            if at(node).state.try_retain() {
-                at(node).link.with_mut(|link| *link = self.first);
-                self.first = node;
+            // One that STAYS is in nobody's hands before it is dead.
+            let claimed = if stays { at(node).state.try_add_child() } else { at(node).state.try_retain() };
+            if claimed {
+                let list = if stays && role(node) == Role::Link { &mut self.links } else { &mut self.first };
+                at(node).link.with_mut(|link| *link = *list);
+                *list = node;
             }
         }
     }
 
-    /// The next waker. The node is given back before the waker is run, so that a panic leaves nothing behind and a
-    /// waker that drops what it wakes finds nobody in its way (C15, C16).
-    fn next(&mut self) -> Option<Waker> {
+    /// Cancels the tokens that the links lead to, with all below them; these may lead to more. Iterative.
+    pub(super) fn follow_links(&mut self, bin: &mut Bin) {
+        while !self.links.is_null() {
+            let node = self.links;
+            // SAFETY: our claim on the link, and then on its target, until each is released.
+            unsafe {
+                self.links = at(node).link.with(|link| *link);
+                if let Some(target) = linked::target(node) {
+                    // The link has the reason of its source.
+                    at(target).reason.decide(at(node).reason.word());
+                    walk(target, self, bin);
+                    release(target, CHILD, bin);
+                }
+                release(node, CHILD, bin);
+            }
+        }
+    }
+
+    /// What is to be run next. A node with a waker is given back before the waker is run, so that a panic leaves nothing
+    /// behind and a waker that drops what it wakes finds nobody in its way (C15, C16). A node that carries what is run is
+    /// given back after that, by the next call, which comes after a panic, too.
+    fn next(&mut self) -> Next {
+        if !self.current.is_null() {
+            if core::mem::take(&mut self.pending) {
+                return Next::Current;
+            }
+            self.end_current();
+        }
         while !self.first.is_null() {
             let node = self.first;
-            // SAFETY: our handle, until it is released; the waker is ours by `fire` (I8).
+            // SAFETY: our claim, until it is released; the waker or the closure is ours by `fire` (I8).
             unsafe {
                 self.first = at(node).link.with(|link| *link);
-                let waker = slot::fire(node);
-                release(node, HANDLE, &mut Bin::deferred());
-                if waker.is_some() {
-                    return waker;
+                if !at(node).state.load(Relaxed).stays() {
+                    let waker = slot::fire(node);
+                    release(node, HANDLE, &mut Bin::deferred());
+                    if let Some(waker) = waker {
+                        return Next::Waker(waker);
+                    }
+                    continue;
+                }
+                match role(node) {
+                    Role::Callback if slot::claim(node) => {
+                        self.current = node;
+                        return Next::Current;
+                    }
+                    Role::Timed => {
+                        (self.current, self.pending) = (node, true);
+                        let waker = slot::fire(node);
+                        return waker.map_or_else(|| self.next_of_current(), Next::Waker);
+                    }
+                    _ => {
+                        let waker = slot::fire(node);
+                        release(node, CHILD, &mut Bin::deferred());
+                        if let Some(waker) = waker {
+                            return Next::Waker(waker);
+                        }
+                    }
                 }
             }
         }
-        None
+        Next::Nothing
     }
 
-    /// Wakes all, whatever each of them does. If some panic, the first panic is raised again when all have run.
-    pub(super) fn wake_all(mut self) {
-        #[cfg(feature = "std")]
-        {
-            use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+    fn next_of_current(&mut self) -> Next {
+        self.pending = false;
+        Next::Current
+    }
 
-            let mut first_panic = None;
-            // Unwind safe: `next` has taken a waker out before it runs; what is left is untouched by its panic.
-            while let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.wake_rest())) {
-                match first_panic {
-                    None => first_panic = Some(panic),
-                    // What a panic carries may panic when dropped, too.
-                    Some(_) => drop_quietly(panic),
+    /// What the current node carries has been run.
+    fn end_current(&mut self) {
+        let node = core::mem::replace(&mut self.current, ptr::null_mut());
+        let mut bin = Bin::deferred();
+        // SAFETY: our claim on the node, until it is released; by it we keep the token that waits for its end.
+        unsafe {
+            if role(node) == Role::Callback {
+                let finished = callback::finish(node);
+                if !finished.is_null() {
+                    at(finished).reason.decide_by(&Reason::new(CancelKind::Cancelled));
+                    walk(finished, self, &mut bin);
                 }
             }
-            if let Some(panic) = first_panic {
-                resume_unwind(panic);
+            release(node, CHILD, &mut bin);
+        }
+    }
+
+    /// Runs all, whatever each of them does. If some panic, the first panic is raised again when all have run.
+    pub(super) fn run(mut self) {
+        run_all(|| {
+            match self.next() {
+                Next::Waker(waker) => waker.wake(),
+                // SAFETY: our claim keeps the node until the next call of `next`; what it carries is ours to run, once.
+                Next::Current => unsafe { notify(self.current) },
+                Next::Nothing => return false,
             }
-        }
-        #[cfg(not(feature = "std"))]
-        self.wake_rest();
-    }
-
-    fn wake_rest(&mut self) {
-        while let Some(waker) = self.next() {
-            waker.wake();
-        }
-    }
-}
-
-/// Without std nothing can catch a panic, but this goes on with the rest while it unwinds. A second panic aborts then.
-impl Drop for Waited {
-    fn drop(&mut self) {
-        self.wake_rest();
-    }
-}
-
-#[cfg(feature = "std")]
-#[cold]
-fn drop_quietly(payload: std::boxed::Box<dyn core::any::Any + Send>) {
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        core::mem::forget(another);
+            true
+        });
     }
 }

@@ -1,0 +1,245 @@
+//! Tokens with several sources, and tokens with a deadline: others cancel them by a weak claim.
+
+mod support;
+
+use cancel_tree::time::{Alarm, Timer};
+use cancel_tree::{CancelKind, CancellationToken, StaticCause};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use support::{Counter, explore, poll, together};
+
+static A: StaticCause = StaticCause::new(&std::fmt::Error);
+static B: StaticCause = StaticCause::new(&std::fmt::Error);
+
+/// Which of the two it was.
+fn why(token: &CancellationToken) -> Option<*const ()> {
+    token.reason().map(|reason| std::ptr::from_ref(reason.cause().unwrap()).cast())
+}
+
+#[test]
+fn a_linked_token_hears_one_of_two_sources() {
+    explore("any: cancel, cancel", 3, 100, || {
+        let (a, b) = (CancellationToken::new(), CancellationToken::new());
+        let linked = CancellationToken::any([&a, &b]);
+        let below = linked.child_token();
+        let (a1, b1) = (a.clone(), b.clone());
+        together([
+            actor!({
+                a1.cancel_with(&A);
+            }),
+            actor!({
+                b1.cancel_with(&B);
+            }),
+        ]);
+        assert!(linked.is_cancelled() && below.is_cancelled(), "not reached");
+        assert_eq!(why(&linked), why(&below));
+    });
+}
+
+#[test]
+fn a_linked_token_goes_while_its_source_is_cancelled() {
+    explore("any: cancel, drop", 3, 100, || {
+        let source = CancellationToken::new();
+        let linked = CancellationToken::any([&source]);
+        let other = source.clone();
+        together([actor!(drop(linked)), actor!(other.cancel())]);
+    });
+}
+
+#[test]
+fn a_linked_token_goes_while_both_its_sources_are_cancelled() {
+    explore("any: cancel, cancel, drop", 2, 1_000, || {
+        let (a, b) = (CancellationToken::new(), CancellationToken::new());
+        let linked = CancellationToken::any([&a, &b]);
+        together([actor!(drop(linked)), actor!(a.cancel()), actor!(b.cancel())]);
+    });
+}
+
+#[test]
+fn a_linked_token_made_during_a_cancel_is_cancelled() {
+    explore("any: create, cancel", 4, 50, || {
+        let (a, b) = (CancellationToken::new(), CancellationToken::new());
+        let other = a.clone();
+        let canceller = loom::thread::spawn(move || other.cancel());
+        let linked = CancellationToken::any([&b, &a]);
+        canceller.join().unwrap();
+        assert!(linked.is_cancelled(), "missed");
+        assert!(!b.is_cancelled());
+    });
+}
+
+#[test]
+fn a_cancel_goes_on_through_linked_tokens_before_it_wakes() {
+    explore("any of any: cancel, drop in between", 3, 100, || {
+        let source = CancellationToken::new();
+        let first = CancellationToken::any([&source]);
+        let second = CancellationToken::any([&first]);
+        let (counter, waker) = Counter::new();
+        let mut wait = second.cancelled();
+        assert!(poll(&mut wait, &waker).is_pending());
+        let other = source.clone();
+        together([actor!(drop(first)), actor!(other.cancel())]);
+        assert!(second.is_cancelled(), "the chain was broken");
+        assert_eq!(counter.wakes(), 1);
+    });
+}
+
+#[test]
+fn a_linked_token_cancelled_by_itself_and_by_its_source() {
+    explore("any: cancel of both", 3, 100, || {
+        let source = CancellationToken::new();
+        let linked = CancellationToken::any([&source]);
+        let (counter, waker) = Counter::new();
+        let mut wait = linked.cancelled();
+        assert!(poll(&mut wait, &waker).is_pending());
+        let (other, source) = (linked.clone(), source.clone());
+        together([
+            actor!({
+                other.cancel_with(&A);
+            }),
+            actor!({
+                source.cancel_with(&B);
+            }),
+        ]);
+        assert_eq!(counter.wakes(), 1);
+    });
+}
+
+/// Hands its alarm out, and counts what is done with what it armed.
+#[derive(Clone, Default)]
+struct ByHand(Arc<Hand>);
+
+#[derive(Default)]
+struct Hand {
+    alarm: Mutex<Option<Alarm>>,
+    disarms: AtomicUsize,
+    drops: AtomicUsize,
+}
+
+struct Armed(ByHand);
+impl Drop for Armed {
+    fn drop(&mut self) {
+        self.0.0.drops.fetch_add(1, Relaxed);
+    }
+}
+
+impl Timer for ByHand {
+    type Armed = Armed;
+    fn now(&self) -> Duration {
+        Duration::ZERO
+    }
+    fn arm(&self, _: Duration, alarm: Alarm) -> Armed {
+        *self.0.alarm.lock().unwrap() = Some(alarm);
+        Armed(self.clone())
+    }
+    fn disarm(armed: &Armed) {
+        armed.0.0.disarms.fetch_add(1, Relaxed);
+    }
+}
+
+impl ByHand {
+    fn alarm(&self) -> Alarm {
+        self.0.alarm.lock().unwrap().take().unwrap()
+    }
+}
+
+const LATER: Duration = Duration::from_secs(1);
+
+#[test]
+fn an_alarm_a_cancel_and_a_drop_meet() {
+    explore("alarm, cancel, drop", 2, 1_000, || {
+        let timer = ByHand::default();
+        let root = CancellationToken::new();
+        let timed = root.child_with_timer(&timer, LATER);
+        let alarm = timer.alarm();
+        together([
+            actor!({
+                alarm.fire();
+            }),
+            actor!(drop(timed)),
+            actor!(root.cancel()),
+        ]);
+        assert!(timer.0.disarms.load(Relaxed) <= 1);
+        drop(CancellationToken::new()); // What a cancel finds dead is freed by the next drop.
+        assert_eq!(timer.0.drops.load(Relaxed), 1, "what was armed is left");
+    });
+}
+
+#[test]
+fn an_alarm_and_a_cancel_decide_between_them() {
+    explore("alarm, cancel", 3, 100, || {
+        let timer = ByHand::default();
+        let root = CancellationToken::new();
+        let timed = Arc::new(root.child_with_timer(&timer, LATER));
+        let (alarm, other) = (timer.alarm(), timed.clone());
+        let fired = Arc::new(AtomicUsize::new(0));
+        let first = fired.clone();
+        together([
+            actor!({
+                first.store(usize::from(alarm.fire()), Relaxed);
+            }),
+            actor!({
+                root.cancel();
+                assert!(other.is_cancelled(), "returned too early");
+            }),
+        ]);
+        let late = timed.reason().unwrap().kind() == CancelKind::DeadlineExceeded;
+        assert_eq!(late, fired.load(Relaxed) == 1);
+        assert_eq!(timer.0.disarms.load(Relaxed), 1, "disarmed by the one who marks it");
+    });
+}
+
+#[test]
+fn a_parent_is_cancelled_while_a_timer_is_armed() {
+    explore("arm, cancel", 4, 50, || {
+        let timer = ByHand::default();
+        let root = CancellationToken::new();
+        let other = root.clone();
+        let canceller = loom::thread::spawn(move || other.cancel());
+        let timed = root.child_with_timer(&timer, LATER);
+        canceller.join().unwrap();
+        assert!(timed.is_cancelled());
+        let armed = timer.0.alarm.lock().unwrap().take().is_some();
+        assert_eq!(timer.0.disarms.load(Relaxed), usize::from(armed), "armed for nothing, and not disarmed");
+        drop(timed);
+        assert_eq!(timer.0.drops.load(Relaxed), usize::from(armed));
+    });
+}
+
+#[test]
+fn an_alarm_reaches_what_is_below_a_token_that_is_dropped() {
+    explore("alarm, drop above a child", 3, 100, || {
+        let timer = ByHand::default();
+        let root = CancellationToken::new();
+        let timed = root.child_with_timer(&timer, LATER);
+        let child = Arc::new(timed.child_token());
+        let (alarm, other) = (timer.alarm(), child.clone());
+        together([
+            actor!(drop(timed)),
+            actor!({
+                assert!(alarm.fire(), "the chain was broken");
+                assert!(other.is_cancelled(), "returned too early");
+            }),
+        ]);
+        assert!(!root.is_cancelled());
+    });
+}
+
+#[test]
+fn an_alarm_of_a_token_that_is_gone_does_nothing() {
+    explore("alarm, last drop", 4, 20, || {
+        let timer = ByHand::default();
+        let root = CancellationToken::new();
+        let timed = root.child_with_timer(&timer, LATER);
+        let alarm = timer.alarm();
+        together([
+            actor!({
+                alarm.fire();
+            }),
+            actor!(drop(timed)),
+        ]);
+        drop(root);
+        assert_eq!(timer.0.drops.load(Relaxed), 1);
+    });
+}

@@ -1,0 +1,157 @@
+//! Why a token is cancelled: decided once, final, and the same for all below.
+
+mod support;
+
+use cancel_tree::{CancelKind, CancellationToken};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use support::{Counter, explore, kept, poll, together};
+
+/// A cause that can be told from others, and that counts those of its kind.
+#[derive(Debug)]
+struct Named(&'static str, Arc<AtomicUsize>);
+
+impl Named {
+    fn new(name: &'static str, live: &Arc<AtomicUsize>) -> Self {
+        live.fetch_add(1, Ordering::Relaxed);
+        Self(name, live.clone())
+    }
+}
+impl Drop for Named {
+    fn drop(&mut self) {
+        self.1.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+impl std::fmt::Display for Named {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+impl std::error::Error for Named {}
+
+fn why(token: &CancellationToken) -> Option<&'static str> {
+    let reason = token.reason()?;
+    assert_eq!(reason.kind(), CancelKind::Cancelled);
+    Some(reason.cause().map_or("nothing", |cause| cause.downcast_ref::<Named>().unwrap().0))
+}
+
+#[test]
+fn of_two_reasons_for_one_token_one_is_decided_and_final() {
+    explore("reason, reason, look", 3, 500, || {
+        let live = Arc::new(AtomicUsize::new(0));
+        let root = Arc::new(CancellationToken::new());
+        let child = Arc::new(root.child_token());
+        let [root1, root2, child3] = [root.clone(), root.clone(), child.clone()];
+        let (a, b) = (Named::new("a", &live), Named::new("b", &live));
+        let decided = Arc::new(AtomicUsize::new(0));
+        let [decided1, decided2] = [decided.clone(), decided.clone()];
+        together([
+            actor!({
+                let first = root1.cancel_with(a);
+                assert_eq!(why(&root1) == Some("a"), first);
+                decided1.fetch_add(usize::from(first), Ordering::Relaxed);
+            }),
+            actor!({
+                let first = root2.cancel_with(b);
+                assert_eq!(why(&root2) == Some("b"), first);
+                decided2.fetch_add(usize::from(first), Ordering::Relaxed);
+            }),
+            actor!({
+                if let Some(before) = why(&child3) {
+                    assert!(child3.is_cancelled());
+                    assert_eq!(why(&child3), Some(before), "a reason changed");
+                }
+            }),
+        ]);
+        assert_eq!(decided.load(Ordering::Relaxed), 1, "decided once");
+        assert_eq!(why(&child), why(&root), "a child has another reason");
+        drop((root, child));
+        assert_eq!(live.load(Ordering::Relaxed), 0, "a cause is left");
+    });
+}
+
+#[test]
+fn a_childs_own_reason_and_its_parents_do_not_mix() {
+    explore("reason for the child, for the root", 4, 500, || {
+        let live = Arc::new(AtomicUsize::new(0));
+        let tokens = {
+            let root = CancellationToken::new();
+            let child = root.child_token();
+            let grandchild = child.child_token();
+            [root, child, grandchild].map(Arc::new)
+        };
+        let ([root, _, grandchild1], [_, child, grandchild2]) = (kept(&tokens), kept(&tokens));
+        let (a, b) = (Named::new("a", &live), Named::new("b", &live));
+        together([
+            actor!({
+                assert!(root.cancel_with(a));
+                assert!(why(&grandchild1).is_some(), "returned too early");
+            }),
+            actor!({
+                let first = child.cancel_with(b);
+                assert_eq!(why(&child) == Some("b"), first);
+                assert!(why(&grandchild2).is_some(), "returned too early");
+            }),
+        ]);
+        let [root, child, grandchild] = tokens;
+        assert_eq!(why(&root), Some("a"), "a child's reason went up");
+        assert_eq!(why(&grandchild), why(&child), "passed on to the child, but not below");
+        drop((root, child, grandchild));
+        assert_eq!(live.load(Ordering::Relaxed), 0, "a cause is left");
+    });
+}
+
+#[test]
+fn a_child_created_during_a_cancel_has_its_reason() {
+    explore("reason, create and look", 4, 50, || {
+        let live = Arc::new(AtomicUsize::new(0));
+        let root = CancellationToken::new();
+        let (other, cause) = (root.clone(), Named::new("a", &live));
+        let canceller = loom::thread::spawn(move || other.cancel_with(cause));
+        let child = root.child_token();
+        if child.is_cancelled() {
+            assert_eq!(why(&child), Some("a"), "born cancelled, for another reason");
+        }
+        assert!(canceller.join().unwrap());
+        assert_eq!(why(&child), Some("a"), "missed");
+        drop((root, child));
+        assert_eq!(live.load(Ordering::Relaxed), 0, "a cause is left");
+    });
+}
+
+#[test]
+fn a_reason_outlives_its_tokens() {
+    explore("reason kept, tokens dropped", 4, 20, || {
+        let live = Arc::new(AtomicUsize::new(0));
+        let root = CancellationToken::new();
+        let child = root.child_token();
+        root.cancel_with(Named::new("a", &live));
+        let reason = child.reason();
+        let dropper = loom::thread::spawn(move || drop((root, child)));
+        let copy = reason.clone();
+        drop(reason);
+        assert_eq!(copy.unwrap().cause().unwrap().to_string(), "a");
+        dropper.join().unwrap();
+        assert_eq!(live.load(Ordering::Relaxed), 0, "a cause is left");
+    });
+}
+
+#[test]
+fn who_is_woken_finds_the_reason() {
+    explore("reason, wait", 4, 20, || {
+        let live = Arc::new(AtomicUsize::new(0));
+        let root = CancellationToken::new();
+        let (other, cause) = (root.clone(), Named::new("a", &live));
+        let canceller = loom::thread::spawn(move || other.cancel_with(cause));
+        let (counter, waker) = Counter::new();
+        let mut wait = root.cancelled();
+        if poll(&mut wait, &waker).is_ready() {
+            assert_eq!(why(&root), Some("a"), "ready without a reason");
+        } else {
+            assert!(canceller.join().unwrap());
+            assert_eq!(counter.wakes(), 1);
+            return;
+        }
+        assert!(canceller.join().unwrap());
+    });
+}

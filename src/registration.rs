@@ -1,0 +1,140 @@
+//! Callbacks: what a registration can do.
+
+use crate::reason::CancelKind;
+use crate::tree::{Handle, Reason};
+use crate::{CancellationToken, WaitForCancellationFutureOwned};
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
+/// A callback that has been registered with [`CancellationToken::on_cancel`]. Dropping it unregisters the callback.
+///
+/// Nothing here ever waits for a callback that is running; so all of it may be called from within one, the same or
+/// another. Each call is lock-free.
+#[must_use = "dropping the registration unregisters the callback; `detach` leaves it registered"]
+pub struct Registration {
+    /// `None`: the token was cancelled before, and the callback ran.
+    callback: Option<Callback>,
+}
+
+struct Callback {
+    /// The token: as long as the registration lives, so does that.
+    token: Handle,
+    node: Handle,
+}
+
+/// What [`Registration::unregister`] found.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Unregister {
+    /// The callback has not run and never will. It has been dropped.
+    Prevented,
+    /// A cancel has the callback: it is running, on another thread or further up on this one, or about to.
+    Running,
+    /// The callback has run, or has panicked; what it did is visible to this thread.
+    Done,
+}
+
+impl Registration {
+    pub(crate) fn new(token: Handle, node: Handle) -> Self {
+        Self { callback: Some(Callback { token, node }) }
+    }
+
+    pub(crate) fn done() -> Self {
+        Self { callback: None }
+    }
+
+    /// Takes the callback back, if it has not begun to run, and tells which it was. Never waits.
+    ///
+    /// A panic in the drop of the callback goes to the caller; it is unregistered then.
+    pub fn unregister(mut self) -> Unregister {
+        self.end()
+    }
+
+    /// Leaves the callback registered: it runs when the token is cancelled, and is dropped without having run when the
+    /// token is gone, that is, its last handle and all tokens that were derived from it.
+    pub fn detach(mut self) {
+        if let Some(Callback { token, node }) = self.callback.take() {
+            token.detach(node);
+        }
+    }
+
+    /// A future that is ready when the callback has finished, or will never run. It does not keep the callback registered.
+    ///
+    /// ```
+    /// # use cancel_tree::{CancellationToken, Unregister};
+    /// # futures_lite::future::block_on(async {
+    /// # let token = CancellationToken::new();
+    /// # let registration = token.on_cancel(|| {});
+    /// let finished = registration.finished();
+    /// if registration.unregister() == Unregister::Running {
+    ///     finished.await;
+    /// }
+    /// // From here on nothing of the callback runs any more.
+    /// # });
+    /// ```
+    ///
+    /// Lock-free. One allocation, for the first future of a registration.
+    pub fn finished(&self) -> Finished {
+        let token = self.callback.as_ref().and_then(|callback| callback.node.finished());
+        Finished { token: token.map(|token| CancellationToken::from_handle(token).cancelled_owned()) }
+    }
+
+    fn end(&mut self) -> Unregister {
+        let Some(Callback { token: _token, node }) = self.callback.take() else {
+            return Unregister::Done;
+        };
+        if node.has_finished() {
+            return Unregister::Done;
+        }
+        /// Also if the callback's drop panics.
+        struct Finish<'a>(&'a Handle);
+        impl Drop for Finish<'_> {
+            fn drop(&mut self) {
+                self.0.finish(&Reason::new(CancelKind::Cancelled));
+            }
+        }
+        let finish = Finish(&node);
+        if node.prevent() {
+            drop(finish);
+            return Unregister::Prevented;
+        }
+        core::mem::forget(finish);
+        if node.has_finished() { Unregister::Done } else { Unregister::Running }
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl fmt::Debug for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registration").finish_non_exhaustive()
+    }
+}
+
+/// Ready when a callback has finished: [`Registration::finished`]. A poll after that says `Ready` again.
+#[must_use = "futures do nothing unless polled"]
+pub struct Finished {
+    token: Option<WaitForCancellationFutureOwned>,
+}
+
+impl Future for Finished {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.token {
+            Some(token) => Pin::new(token).poll(cx),
+            None => Poll::Ready(()),
+        }
+    }
+}
+
+impl fmt::Debug for Finished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Finished").finish_non_exhaustive()
+    }
+}

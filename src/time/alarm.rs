@@ -1,0 +1,100 @@
+//! What a timer fires.
+
+use crate::reason::{CancelKind, Cause};
+use crate::tree::{Reason, Weak, empty_graveyard};
+use crate::{CancellationToken, time::Timer};
+use core::fmt;
+use core::mem::ManuallyDrop;
+use core::time::Duration;
+
+/// The right to cancel one token, because its deadline has passed: what a [`Timer`] gets to fire.
+///
+/// It does not keep the token, let alone its parents: once they are gone, firing does nothing. Dropping it without firing
+/// is fine.
+pub struct Alarm {
+    token: Weak,
+    reason: ManuallyDrop<Reason>,
+}
+
+impl Alarm {
+    /// Cancels the token, for the reason that its deadline is exceeded. True if that decided; false if the token is
+    /// cancelled already, or gone.
+    ///
+    /// It is a [`cancel`](CancellationToken::cancel): lock-free, allocates and frees nothing, runs wakers and callbacks on
+    /// the calling thread, and raises their panics when all have run.
+    pub fn fire(&self) -> bool {
+        self.token.cancel(&self.reason)
+    }
+}
+
+/// Frees what cancels have left behind, as the drop of a token does. If it is the last to hold a cause, that is dropped here;
+/// a panic in that goes no further (with `std`), so that no timer is harmed.
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        // SAFETY: not used again.
+        let reason = unsafe { ManuallyDrop::take(&mut self.reason) };
+        #[cfg(feature = "std")]
+        if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(reason))) {
+            core::mem::forget(panic);
+        }
+        #[cfg(not(feature = "std"))]
+        drop(reason);
+        // What the cancel has left: in a program that does nothing else, no other drop may come.
+        empty_graveyard();
+    }
+}
+
+impl fmt::Debug for Alarm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Alarm").finish_non_exhaustive()
+    }
+}
+
+/// Deadlines on any clock.
+impl CancellationToken {
+    /// A child that is cancelled when `timer` says that it is `at` (time since the timer's origin), or when this token is:
+    /// the first of the two decides. The [kind](crate::Cancelled::kind) of the one is
+    /// [`DeadlineExceeded`](CancelKind::DeadlineExceeded).
+    ///
+    /// A time that has come already gives a child that is cancelled from birth. One of 2⁶⁴ − 1 ns (584 years) or more never
+    /// comes, and arms nothing. If the time is after the deadline of this token, that one comes first, as
+    /// `deadline` tells; both are armed, for their clocks need not be the same.
+    ///
+    /// The timer is taken out when the child is cancelled or gone. It fires although nobody awaits or polls the child, and
+    /// also for what is below a child whose handles have been dropped.
+    ///
+    /// Lock-free, but for what the timer does. One allocation, of 128 bytes and what the timer keeps there (64-bit targets),
+    /// and the timer's own.
+    ///
+    /// # Panics
+    ///
+    /// Those of the timer; the child is dropped then.
+    #[must_use = "a token that is dropped at once cancels nothing"]
+    pub fn child_with_timer<T: Timer>(&self, timer: &T, at: Duration) -> Self {
+        self.timed(timer, at, || Reason::new(CancelKind::DeadlineExceeded))
+    }
+
+    /// As [`child_with_timer`](Self::child_with_timer). The cause shows only if it is the deadline that cancels the child.
+    #[must_use = "a token that is dropped at once cancels nothing"]
+    pub fn child_with_timer_cause<T: Timer>(&self, timer: &T, at: Duration, cause: impl Into<Cause>) -> Self {
+        self.timed(timer, at, || cause.into().into_reason(CancelKind::DeadlineExceeded))
+    }
+
+    fn timed<T: Timer>(&self, timer: &T, at: Duration, reason: impl FnOnce() -> Reason) -> Self {
+        let Ok(nanos) = u64::try_from(at.as_nanos()) else {
+            return self.child_token();
+        };
+        if nanos == u64::MAX {
+            return self.child_token();
+        }
+        Self::from_handle(if at <= timer.now() {
+            self.handle().expired(nanos, &reason())
+        } else {
+            self.handle().timed(
+                nanos,
+                |token| timer.arm(at, Alarm { token, reason: ManuallyDrop::new(reason()) }),
+                T::disarm,
+            )
+        })
+    }
+}

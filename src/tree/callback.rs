@@ -1,0 +1,169 @@
+//! Callbacks: a hidden child that carries a closure.
+//!
+//! A callback has no children and no waker. Its `slot` decides who has the closure: SET until the first of FREE
+//! (prevented: by the registration) and FIRED (the canceller's). Its `dead` tells whether it has *finished*, and which
+//! token, if any, is cancelled then: null, a root that the word has a handle on, and [`DONE`] over either.
+
+use super::extended::{Payload, Role, discard_payload, payload};
+use super::handle::Handle;
+use super::memory::Bin;
+use super::release::release;
+use super::state::{CHILD, Duty, HANDLE};
+use super::{Node, at, slot};
+use crate::primitives::{AcqRel, Acquire, Relaxed, Release};
+use core::ptr;
+
+/// In the `dead` word of a callback: it has run, or will never run.
+const DONE: usize = 1;
+
+/// A closure.
+pub(super) struct Callback<F>(pub(super) F);
+impl<F: FnOnce() + Send + 'static> Payload for Callback<F> {
+    const ROLE: Role = Role::Callback;
+
+    unsafe fn cancelled(payload: *mut Self) {
+        // SAFETY: consumed: FIRED tells `dismantle` so.
+        let Callback(f) = unsafe { payload.read() };
+        f();
+    }
+}
+
+/// Takes the closure out of a callback that nobody else has seen.
+///
+/// # Safety
+/// The caller made `node` with this type, and nobody has seen it.
+pub(super) unsafe fn take_callback<F: FnOnce() + Send + 'static>(node: *mut Node) -> F {
+    // SAFETY: the caller's contract.
+    unsafe { payload::<Callback<F>>(node).with_mut(|cell| cell.cast::<Callback<F>>().read().0) }
+}
+
+/// Prevents a callback from running, unless a canceller has it. If so, the closure is dropped.
+///
+/// # Safety
+/// The caller holds the registration's handle, and calls this once.
+pub(super) unsafe fn prevent(node: *mut Node) -> bool {
+    // SAFETY: the handle; SET to FREE makes the closure ours.
+    unsafe {
+        // Relaxed: the closure was written before its birth, and its drop is ours. Acquire on failure: what came before the
+        // cancel (E6).
+        let prevented = at(node).slot.compare_exchange(slot::SET, slot::FREE, Relaxed, Acquire).is_ok();
+        if prevented {
+            discard_payload(node);
+        }
+        prevented
+    }
+}
+
+/// Says that a callback has finished. The token that has to be cancelled now, if any; the callback keeps it.
+///
+/// # Safety
+/// The caller keeps the node, which is a callback, and has run it or prevented it.
+pub(super) unsafe fn finish(node: *mut Node) -> *mut Node {
+    // SAFETY: the caller keeps the node.
+    unsafe {
+        let mut seen = at(node).dead.load(Relaxed);
+        loop {
+            let done = seen.map_addr(|address| address | DONE);
+            // Release (E15): what the callback did. Acquire (E15): the token, if somebody has put one there.
+            match at(node).dead.compare_exchange(seen, done, AcqRel, Relaxed) {
+                Ok(_) => return seen.map_addr(|address| address & !DONE),
+                Err(newer) => seen = newer,
+            }
+        }
+    }
+}
+
+/// The end of a callback's node: lets go of the token that was cancelled, or would have been, when it finished.
+///
+/// # Safety
+/// By I2 the node is the caller's alone.
+pub(super) unsafe fn let_go(node: *mut Node, bin: &mut Bin) {
+    // SAFETY: the caller's contract; the word's handle.
+    unsafe {
+        // Relaxed: all that was done with the node is visible to who frees it (E7).
+        let finished = at(node).dead.load(Relaxed).map_addr(|address| address & !DONE);
+        if !finished.is_null() {
+            release(finished, HANDLE, bin);
+        }
+    }
+}
+
+/// Whether a callback has finished.
+///
+/// # Safety
+/// The caller holds a handle on the node, which is a callback.
+pub(super) unsafe fn has_finished(node: *mut Node) -> bool {
+    // SAFETY: the handle.
+    // Acquire (E15): what it did.
+    unsafe { at(node).dead.load(Acquire).addr() & DONE != 0 }
+}
+
+/// A handle on the token that is cancelled when the callback has finished: made when first asked for.
+///
+/// # Safety
+/// The caller holds a handle on the node, which is a callback.
+pub(super) unsafe fn finished(node: *mut Node) -> Option<Handle> {
+    // SAFETY: the handle.
+    unsafe {
+        // Acquire (E15): the token, or what the callback did.
+        let mut seen = at(node).dead.load(Acquire);
+        if seen.is_null() {
+            let token = Handle::root();
+            // The word gets a handle of its own.
+            let second = token.clone().into_node();
+            // Release, Acquire (E15): as in `finish`.
+            match at(node).dead.compare_exchange(ptr::null_mut(), second, Release, Acquire) {
+                Ok(_) => return Some(token),
+                Err(newer) => {
+                    drop(Handle::adopt(second));
+                    seen = newer;
+                }
+            }
+        }
+        if seen.addr() & DONE != 0 {
+            return None;
+        }
+        at(seen).state.retain();
+        Some(Handle::adopt(seen))
+    }
+}
+
+/// Leaves a callback to itself: from now on it is kept by the token alone, and goes with it.
+///
+/// # Safety
+/// The caller holds the registration's handle on `node` and a handle on `parent`, its token, and gives up both.
+pub(super) unsafe fn detach(parent: *mut Node, node: *mut Node) {
+    let mut bin = Bin::immediate();
+    // SAFETY: the handles; `parent` has one, so it is no relay, and nobody moves the node.
+    unsafe {
+        // Acquire (E7): a canceller that has given back his claim has set FIRED before.
+        let mut state = at(node).state.load(Acquire);
+        loop {
+            // Relaxed: as above.
+            if !state.is_linked() || at(node).slot.load(Relaxed) != slot::SET {
+                // It has been run, or is about to be: nothing to keep it for.
+                release(node, HANDLE, &mut bin);
+                release(parent, HANDLE, &mut bin);
+                return;
+            }
+            // Release (E7): my uses. Acquire (E7): as above.
+            match at(node).state.replace(state, state.detached(), AcqRel, Acquire) {
+                Ok(()) => break,
+                Err(newer) => state = newer,
+            }
+        }
+        // The claim that we took with that step keeps the node for this look: a canceller may have come and gone between the
+        // first look and the step (the state was the same again), and not known that the node's end is his to see to. One who
+        // is still there, or comes later, knows it.
+        let duty = if at(node).slot.load(Relaxed) == slot::SET {
+            at(node).state.release_detached()
+        } else {
+            at(node).state.release(CHILD)
+        };
+        if duty == Duty::Free {
+            bin.put(node);
+        }
+        // Its claim on the token is ours to give back: the token keeps it without one (I15).
+        release(parent, CHILD + HANDLE, &mut bin);
+    }
+}

@@ -1,0 +1,272 @@
+//! Extended nodes: a node with a tail, and something of somebody else's in it, in one allocation.
+//!
+//! | role | what it is | payload | when it is cancelled | when it is gone |
+//! |---|---|---|---|---|
+//! | `Token` | a token whose parent has a deadline | none | | |
+//! | `Timed` | a token with a deadline of its own | the armed timer | disarm | drop |
+//! | `Linked` | a token with several sources | the links | | let go of them |
+//! | `Link` | a hidden child of a source | a weak claim on the linked token | cancel that, too | drop |
+//! | `Callback` | a hidden child of a token | the closure | run | drop it if it was not run |
+//!
+//! All but `Token` STAY: a relay would be replaced by its child, and what it carries lost. `Timed` and `Linked` are
+//! *anchors*: others, the timer and the links, hold weak claims on them, counted in the tail. A weak claim keeps the
+//! node's memory and nothing else; to cancel the node its holder takes a child claim, if the node is not dead.
+
+use super::memory::Bin;
+use super::reason::Reason;
+use super::release::release;
+use super::state::{CHILD, State};
+use super::{Node, at, callback, cancel, linked, memory, slot};
+use crate::primitives::{AcqRel, AtomicUsize, Relaxed, UnsafeCell, abort};
+use core::alloc::Layout;
+use core::mem::MaybeUninit;
+use core::ptr::{self, NonNull};
+
+/// No deadline.
+pub(super) const NEVER: u64 = u64::MAX;
+
+/// What an extended node is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Token,
+    Timed,
+    Linked,
+    Link,
+    Callback,
+}
+
+/// What a tail holds for somebody.
+pub(super) trait Payload: Send + Sized + 'static {
+    const ROLE: Role;
+
+    /// The node has been cancelled. Called at most once, in phase two of the cancel.
+    ///
+    /// # Safety
+    /// The payload is the caller's; if this consumes it, it is never dropped.
+    unsafe fn cancelled(payload: *mut Self) {
+        let _ = payload;
+    }
+}
+
+/// A node, its tail and its payload, in one piece of memory.
+#[repr(C)]
+pub(super) struct Extended<P> {
+    node: Node,
+    tail: Tail,
+    payload: UnsafeCell<MaybeUninit<P>>,
+}
+
+pub(super) struct Tail {
+    table: &'static Table,
+    /// Who needs the memory: the tree, and each weak claim.
+    memory: AtomicUsize,
+    /// The effective deadline: nanoseconds since the clock's origin, or [`NEVER`].
+    deadline: u64,
+}
+
+/// What has to be known of a payload where its type is not.
+pub(super) struct Table {
+    pub(super) role: Role,
+    pub(super) layout: Layout,
+    cancelled: unsafe fn(*mut Node),
+    discard: unsafe fn(*mut Node),
+}
+
+struct Of<P>(P);
+impl<P: Payload> Of<P> {
+    const TABLE: &'static Table = &Table {
+        role: P::ROLE,
+        layout: memory::layout_of::<Extended<P>>(),
+        cancelled: cancelled::<P>,
+        discard: discard::<P>,
+    };
+}
+
+/// # Safety
+/// As [`Payload::cancelled`]; the node's payload is a `P`.
+unsafe fn cancelled<P: Payload>(node: *mut Node) {
+    // SAFETY: the caller's contract.
+    unsafe { P::cancelled(payload::<P>(node).with_mut(|cell| cell.cast::<P>())) }
+}
+
+/// # Safety
+/// The node's payload is a `P`, the caller's, and not used again.
+unsafe fn discard<P: Payload>(node: *mut Node) {
+    // SAFETY: the caller's contract.
+    unsafe { ptr::drop_in_place(payload::<P>(node).with_mut(|cell| cell.cast::<P>())) }
+}
+
+/// The place of the payload.
+///
+/// # Safety
+/// The node's payload is a `P`, and the caller keeps the node.
+pub(super) unsafe fn payload<'a, P: Payload>(node: *mut Node) -> &'a UnsafeCell<MaybeUninit<P>> {
+    // SAFETY: the caller's contract. A reference to the cell alone: the rest is shared.
+    unsafe { &(*node.cast::<Extended<P>>()).payload }
+}
+
+impl<P: Payload> Extended<P> {
+    /// `node` is a new node that nobody has seen.
+    pub(super) fn new(node: Node, deadline: u64, payload: P) -> Self {
+        Self {
+            node,
+            tail: Tail { table: Of::<P>::TABLE, memory: AtomicUsize::new(1), deadline },
+            payload: UnsafeCell::new(MaybeUninit::new(payload)),
+        }
+    }
+}
+
+/// The state that a node of this role is born with.
+pub(super) fn birth_state(state: State, role: Role) -> State {
+    if role == Role::Token { state.extended() } else { state.staying() }
+}
+
+/// The tail.
+///
+/// # Safety
+/// The node is extended, and the caller keeps it, or its memory.
+pub(super) unsafe fn tail<'a>(node: *mut Node) -> &'a Tail {
+    // SAFETY: the tail stands at the same place whatever the payload (`repr(C)`, and its alignment is no less than the
+    // node's).
+    unsafe { &(*node.cast::<Extended<()>>()).tail }
+}
+
+const _: () = {
+    assert!(core::mem::offset_of!(Extended<()>, tail) == core::mem::offset_of!(Extended<Align16>, tail));
+    #[repr(align(16))]
+    struct Align16(#[expect(dead_code, reason = "only its alignment counts")] u8);
+};
+
+/// # Safety
+/// As [`tail`].
+pub(super) unsafe fn role(node: *mut Node) -> Role {
+    // SAFETY: the caller's contract.
+    unsafe { tail(node) }.table.role
+}
+
+/// The effective deadline of any node.
+///
+/// # Safety
+/// The caller keeps the node.
+#[inline]
+pub(super) unsafe fn deadline(node: *mut Node) -> u64 {
+    // SAFETY: the caller's contract.
+    // Relaxed: EXTENDED is there from birth.
+    unsafe { if at(node).state.load(Relaxed).is_extended() { tail(node).deadline } else { NEVER } }
+}
+
+/// Runs what has to be run when the node has been cancelled.
+///
+/// # Safety
+/// The caller keeps the node, has the duty to notify it (I8), and does so once; of a callback he has the closure.
+pub(super) unsafe fn notify(node: *mut Node) {
+    // SAFETY: the caller's contract; the table is that of the payload.
+    unsafe { (tail(node).table.cancelled)(node) }
+}
+
+/// Ends what a dead node owns for others; all but its memory.
+///
+/// # Safety
+/// By I2 the node is the caller's alone.
+pub(super) unsafe fn dismantle(node: *mut Node, bin: &mut Bin) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let table = tail(node).table;
+        match table.role {
+            Role::Token => {}
+            Role::Timed | Role::Link => (table.discard)(node),
+            // Not by their own drops: a linked token may be the last to hold another, and so on.
+            Role::Linked => linked::let_go(node, bin),
+            Role::Callback => {
+                callback::let_go(node, bin);
+                // Relaxed: all that was done with the node is visible to who frees it (E7).
+                if at(node).slot.load(Relaxed) == slot::SET {
+                    (table.discard)(node);
+                }
+            }
+        }
+    }
+}
+
+/// Gives the memory back, if this was the last who needed it.
+///
+/// # Safety
+/// The caller has a count in `memory`, which he gives up.
+pub(super) unsafe fn give_memory_back(node: *mut Node) {
+    // SAFETY: the count keeps the memory until the step.
+    unsafe {
+        let layout = tail(node).table.layout;
+        // As in `Arc`: Release, my uses come before the free; Acquire, everybody's do if I am the last.
+        if tail(node).memory.fetch_sub(1, AcqRel) == 1 {
+            memory::free(node, layout);
+        }
+    }
+}
+
+/// A weak claim on an anchor: it keeps its memory, not the token.
+pub(crate) struct Weak(NonNull<Node>);
+
+// SAFETY: as `Handle`.
+unsafe impl Send for Weak {}
+// SAFETY: as `Handle`.
+unsafe impl Sync for Weak {}
+
+impl Weak {
+    /// # Safety
+    /// The node is an anchor, and the caller holds a handle on it.
+    pub(super) unsafe fn new(node: *mut Node) -> Self {
+        // SAFETY: the caller's contract.
+        unsafe {
+            // Relaxed: as in `Arc`.
+            if tail(node).memory.fetch_add(1, Relaxed) > usize::MAX / 2 {
+                abort();
+            }
+            Self(NonNull::new_unchecked(node))
+        }
+    }
+
+    /// The node, with a child claim on it that is the caller's to give back; unless it is dead.
+    pub(super) fn claim(&self) -> Option<*mut Node> {
+        let node = self.0.as_ptr();
+        // SAFETY: our count keeps the memory. An anchor STAYS, so nobody minds a claim that comes out of nowhere (I13).
+        unsafe { at(node).state.try_add_child() }.then_some(node)
+    }
+
+    /// Cancels the token, if it is not gone. True if this decided the reason. Frees nothing.
+    pub(crate) fn cancel(&self, reason: &Reason) -> bool {
+        self.claim().is_some_and(|node| {
+            /// Also if a waker panics.
+            struct Claim(*mut Node);
+            impl Drop for Claim {
+                fn drop(&mut self) {
+                    // SAFETY: the claim.
+                    unsafe { release(self.0, CHILD, &mut Bin::deferred()) };
+                }
+            }
+            let claim = Claim(node);
+            // SAFETY: the claim keeps the node as well as a handle would.
+            unsafe { cancel::cancel(claim.0, reason) }
+        })
+    }
+}
+
+impl Drop for Weak {
+    fn drop(&mut self) {
+        // SAFETY: our count.
+        unsafe { give_memory_back(self.0.as_ptr()) };
+    }
+}
+
+/// Drops the payload.
+///
+/// # Safety
+/// The payload is the caller's, and not used again.
+pub(super) unsafe fn discard_payload(node: *mut Node) {
+    // SAFETY: the caller's contract; the table is that of the payload.
+    unsafe { (tail(node).table.discard)(node) }
+}
+
+/// Nothing: the tail of a token that only has to know its deadline.
+impl Payload for () {
+    const ROLE: Role = Role::Token;
+}

@@ -1,0 +1,232 @@
+//! The reason word: whether a node is cancelled, and why, in one word that is written once (C6).
+//!
+//! ```text
+//! | pointer to a cause | STATIC | DEADLINE | CANCELLED |
+//! |                    |   2    |    1     |     0     |
+//! ```
+//!
+//! Null is alive. A plain cancel and an expired deadline are constants, without a pointer. A cause is either a
+//! [`StaticCause`], for ever, or a counted one on the heap: each word that names it owns one count, as does each
+//! [`Reason`].
+//!
+//! The first compare-and-swap from null decides, whoever makes it: the caller of a cancel with his own reason, or a walker
+//! with the reason of the parent. It comes *before* the mark in `head`; so whoever finds a node marked finds the reason,
+//! and nobody ever has to guess one for somebody else.
+
+use crate::primitives::{AcqRel, Acquire, AtomicPtr, AtomicUsize, Relaxed, Release, abort};
+use crate::reason::{CancelKind, StaticCause};
+use alloc::boxed::Box;
+use core::error::Error;
+use core::ptr::{self, NonNull};
+
+const CANCELLED: usize = 0b001;
+const DEADLINE: usize = 0b010;
+const STATIC: usize = 0b100;
+const TAGS: usize = CANCELLED | DEADLINE | STATIC;
+
+/// A cause on the heap.
+#[repr(align(8))]
+struct Shared {
+    counts: AtomicUsize,
+    error: Box<dyn Error + Send + Sync>,
+}
+
+const _: () = assert!(align_of::<Shared>() > TAGS && align_of::<StaticCause>() > TAGS);
+
+/// Why something is cancelled. Owns a count of its cause, if that is on the heap.
+pub(crate) struct Reason(NonNull<()>);
+
+// SAFETY: a word; what it points to is a `Shared` or a `StaticCause`, both `Send` and `Sync`, and counted by atomics.
+unsafe impl Send for Reason {}
+// SAFETY: as above.
+unsafe impl Sync for Reason {}
+
+impl Reason {
+    pub(crate) fn new(kind: CancelKind) -> Self {
+        Self::tagged(ptr::null_mut(), kind, 0)
+    }
+
+    pub(crate) fn with_static(kind: CancelKind, cause: &'static StaticCause) -> Self {
+        Self::tagged(ptr::from_ref(cause).cast_mut().cast(), kind, STATIC)
+    }
+
+    /// Two allocations, one of them the caller's.
+    pub(crate) fn with_error(kind: CancelKind, error: Box<dyn Error + Send + Sync>) -> Self {
+        let shared = Box::new(Shared { counts: AtomicUsize::new(1), error });
+        Self::tagged(Box::into_raw(shared).cast(), kind, 0)
+    }
+
+    fn tagged(pointer: *mut (), kind: CancelKind, tags: usize) -> Self {
+        let kind = match kind {
+            CancelKind::Cancelled => 0,
+            CancelKind::DeadlineExceeded => DEADLINE,
+        };
+        let word = pointer.map_addr(|address| address | kind | tags | CANCELLED);
+        // SAFETY: it has the bit CANCELLED.
+        Self(unsafe { NonNull::new_unchecked(word) })
+    }
+
+    pub(crate) fn kind(&self) -> CancelKind {
+        if self.0.addr().get() & DEADLINE == 0 { CancelKind::Cancelled } else { CancelKind::DeadlineExceeded }
+    }
+
+    pub(crate) fn cause(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
+        let pointer = self.0.as_ptr().map_addr(|address| address & !TAGS);
+        if pointer.is_null() {
+            None
+        } else if self.0.addr().get() & STATIC != 0 {
+            // SAFETY: by `with_static`.
+            Some(unsafe { &*pointer.cast::<StaticCause>() }.error())
+        } else {
+            // SAFETY: by `with_error`; our count keeps it.
+            Some(&*unsafe { &*pointer.cast::<Shared>() }.error)
+        }
+    }
+
+    fn word(&self) -> Word {
+        Word(self.0.as_ptr())
+    }
+
+    /// # Safety
+    /// The word is not null, and its count is the caller's to give.
+    unsafe fn adopt(word: Word) -> Self {
+        // SAFETY: the caller's contract.
+        Self(unsafe { NonNull::new_unchecked(word.0) })
+    }
+}
+
+impl Clone for Reason {
+    fn clone(&self) -> Self {
+        // SAFETY: our count keeps what it names.
+        unsafe { self.word().retain() };
+        Self(self.0)
+    }
+}
+
+impl Drop for Reason {
+    fn drop(&mut self) {
+        if let Some(shared) = self.word().shared() {
+            // SAFETY: our count, not used again.
+            unsafe { give_back(shared) };
+        }
+    }
+}
+
+/// # Safety
+/// The caller gives up one count.
+#[cold]
+unsafe fn give_back(shared: NonNull<Shared>) {
+    // SAFETY: the caller's count keeps it until the step; the last one frees it.
+    unsafe {
+        // Release: my uses come before the free. Acquire: if I free it, everybody's do. (As in `Arc`.)
+        if shared.as_ref().counts.fetch_sub(1, AcqRel) == 1 {
+            drop(Box::from_raw(shared.as_ptr()));
+        }
+    }
+}
+
+/// A copy of a reason word that owns nothing: good as long as something else keeps the cause.
+#[derive(Clone, Copy)]
+pub(super) struct Word(*mut ());
+
+impl Word {
+    fn shared(self) -> Option<NonNull<Shared>> {
+        let pointer = self.0.map_addr(|address| address & !TAGS);
+        if self.0.addr() & STATIC != 0 { None } else { NonNull::new(pointer.cast()) }
+    }
+
+    /// Takes a count.
+    ///
+    /// # Safety
+    /// Something keeps the cause.
+    #[inline]
+    unsafe fn retain(self) {
+        if let Some(shared) = self.shared() {
+            // SAFETY: the caller's contract.
+            // Relaxed: as in `Arc`, nothing is read on the strength of it.
+            if unsafe { shared.as_ref() }.counts.fetch_add(1, Relaxed) > usize::MAX / 2 {
+                abort();
+            }
+        }
+    }
+}
+
+/// The word in a node.
+pub(super) struct AtomicReason(AtomicPtr<()>);
+
+impl AtomicReason {
+    pub(super) fn alive() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
+
+    pub(super) fn born(reason: Reason) -> Self {
+        let word = reason.word();
+        core::mem::forget(reason);
+        Self(AtomicPtr::new(word.0))
+    }
+
+    #[inline]
+    pub(super) fn is_set(&self) -> bool {
+        // Acquire (E6): what came before the cancel comes before what the caller does now (C11).
+        !self.0.load(Acquire).is_null()
+    }
+
+    /// The word. The node keeps what it names.
+    #[inline]
+    pub(super) fn word(&self) -> Word {
+        Word(self.0.load(Acquire)) // Acquire (E6): also the cause itself.
+    }
+
+    pub(super) fn get(&self) -> Option<Reason> {
+        let word = self.word();
+        // SAFETY: the node has a count, for good, and we take one of our own.
+        (!word.0.is_null()).then(|| unsafe {
+            word.retain();
+            Reason::adopt(word)
+        })
+    }
+
+    /// Sets the word to `reason`, unless it is set. True if this is what decided.
+    ///
+    /// Wait-free.
+    ///
+    /// # Safety
+    /// `reason` is not null, and something keeps its cause meanwhile.
+    #[inline]
+    pub(super) unsafe fn decide(&self, reason: Word) -> bool {
+        // SAFETY: the caller's contract; a count that we have taken in vain is not the last one.
+        unsafe {
+            reason.retain();
+            // Release (E6): what came before the cancel, which the caller has done or acquired; and the cause. Relaxed: whoever
+            // needs the word that was there reads it again. (No look at the word before the step: loom, which remembers only
+            // the last access to it, would then overlook other threads' looks.)
+            let decided = self.0.compare_exchange(ptr::null_mut(), reason.0, Release, Relaxed).is_ok();
+            if !decided {
+                drop(Reason::adopt(reason));
+            }
+            decided
+        }
+    }
+
+    /// As [`decide`](Self::decide).
+    pub(super) fn decide_by(&self, reason: &Reason) -> bool {
+        // SAFETY: a `Reason` is not null, and keeps its cause.
+        unsafe { self.decide(reason.word()) }
+    }
+
+    /// Whether a count of a cause on the heap goes when the node goes.
+    pub(super) fn owns_a_cause(&self) -> bool {
+        // Relaxed: asked by whoever frees the node, to whom all is visible (E7).
+        Word(self.0.load(Relaxed)).shared().is_some()
+    }
+
+    /// Takes the reason out of a node that is about to be freed.
+    ///
+    /// # Safety
+    /// The caller owns the node, and nobody looks at the word again.
+    pub(super) unsafe fn take(&self) -> Option<Reason> {
+        let word = Word(self.0.load(Relaxed)); // Relaxed: as above.
+        // SAFETY: the node's count becomes the result's.
+        (!word.0.is_null()).then(|| unsafe { Reason::adopt(word) })
+    }
+}
