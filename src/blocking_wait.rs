@@ -21,6 +21,11 @@ impl Wake for Unpark {
     }
 }
 
+/// A waker that unparks this thread. One allocation.
+pub(crate) fn unpark_this_thread() -> Waker {
+    Waker::from(Arc::new(Unpark(thread::current())))
+}
+
 /// For threads that may block.
 impl CancellationToken {
     /// Blocks this thread until the token is cancelled. **May block**, for ever if nobody cancels it.
@@ -50,7 +55,7 @@ impl CancellationToken {
         if self.is_cancelled() {
             return true;
         }
-        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let waker = unpark_this_thread();
         let mut wait = Wait::new(self.handle());
         // Each wake-up of the thread, whatever the cause, looks again.
         while wait.poll(&mut Context::from_waker(&waker)).is_pending() {

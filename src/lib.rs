@@ -28,13 +28,21 @@ mod tree;
 #[cfg(feature = "alloc")]
 mod wait;
 
+#[cfg(feature = "blocking")]
+pub mod blocking;
 #[cfg(feature = "std")]
 mod blocking_wait;
+#[cfg(feature = "std")]
+mod cancel_when;
+#[cfg(feature = "alloc")]
+pub mod context;
 #[cfg(feature = "alloc")]
 pub mod future;
 #[cfg(feature = "alloc")]
 pub mod time;
 
+#[cfg(feature = "std")]
+pub use cancel_when::CancelWhen;
 #[cfg(feature = "alloc")]
 pub use guard::{DropGuard, DropGuardRef};
 #[cfg(feature = "alloc")]

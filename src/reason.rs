@@ -129,7 +129,7 @@ impl Cancelled {
         self.reason.kind()
     }
 
-    /// The error that the canceller gave, if any. It can be [downcast](<dyn Error + Send + Sync>::downcast_ref).
+    /// The error that the canceller gave, if any. It can be downcast: `cause.downcast_ref::<MyError>()`.
     #[must_use]
     pub fn cause(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
         self.reason.cause()

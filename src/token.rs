@@ -40,8 +40,8 @@ use core::hash::{Hash, Hasher};
 ///
 /// # Overflow
 ///
-/// More than half of what the counters hold (2³² handles of one token and 2²⁶ living children on targets with 64-bit
-/// atomics, 2¹² and 2¹⁴ on others) aborts the process, as it does for [`Arc`](alloc::sync::Arc).
+/// More than half of what the counters hold (2³² handles of one token and 2²⁵ living children on targets with 64-bit
+/// atomics, 2¹² and 2¹³ on others) aborts the process, as it does for [`Arc`](alloc::sync::Arc).
 pub struct CancellationToken {
     handle: Handle,
 }

@@ -102,19 +102,20 @@ fn a_childs_own_reason_and_its_parents_do_not_mix() {
 }
 
 #[test]
-fn a_child_created_during_a_cancel_has_its_reason() {
-    explore("reason, create and look", 4, 50, || {
+fn a_child_created_below_a_cancel_has_its_reason() {
+    explore("reason, create below and look", 4, 50, || {
         let live = Arc::new(AtomicUsize::new(0));
         let root = CancellationToken::new();
+        let token = root.child_token();
         let (other, cause) = (root.clone(), Named::new("a", &live));
         let canceller = loom::thread::spawn(move || other.cancel_with(cause));
-        let child = root.child_token();
+        let child = token.child_token();
         if child.is_cancelled() {
             assert_eq!(why(&child), Some("a"), "born cancelled, for another reason");
         }
         assert!(canceller.join().unwrap());
         assert_eq!(why(&child), Some("a"), "missed");
-        drop((root, child));
+        drop((root, token, child));
         assert_eq!(live.load(Ordering::Relaxed), 0, "a cause is left");
     });
 }

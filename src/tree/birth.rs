@@ -26,17 +26,33 @@ pub(super) fn root_with<P: Payload>(deadline: u64, payload: P) -> *mut Node {
 pub(super) unsafe fn child(parent: *mut Node) -> *mut Node {
     // SAFETY: the handle on the parent; the node is ours alone if it has not been pushed.
     unsafe {
+        // Relaxed: EXTENDED is there from birth.
+        if at(parent).state.load(Relaxed).is_extended() || at(parent).reason.is_set() {
+            return child_of_another(parent);
+        }
+        let node = allocate(Node::child(State::CHILD, parent));
+        if !push(parent, node) {
+            cancel_at_birth(parent, node, State::ROOT);
+        }
+        node
+    }
+}
+
+/// A child of one that has perhaps a deadline, or is cancelled.
+///
+/// # Safety
+/// As [`child`].
+#[cold]
+#[inline(never)]
+unsafe fn child_of_another(parent: *mut Node) -> *mut Node {
+    // SAFETY: as in `child`.
+    unsafe {
         let deadline = deadline(parent);
         if deadline != NEVER {
             return child_with(parent, deadline, ());
         }
-        if at(parent).reason.is_set() {
-            let node = allocate(Node::root(State::ROOT));
-            cancel_at_birth(parent, node, State::ROOT);
-            return node;
-        }
         let node = allocate(Node::child(State::CHILD, parent));
-        if !push(parent, node) {
+        if at(parent).reason.is_set() || !push(parent, node) {
             cancel_at_birth(parent, node, State::ROOT);
         }
         node
@@ -63,6 +79,7 @@ pub(super) unsafe fn child_with<P: Payload>(parent: *mut Node, deadline: u64, pa
 ///
 /// # Safety
 /// The caller holds a handle on `parent`, which is cancelled, and has the only pointer to `node`.
+#[cold]
 unsafe fn cancel_at_birth(parent: *mut Node, node: *mut Node, state: State) {
     // SAFETY: the handle; the node is the caller's.
     unsafe {

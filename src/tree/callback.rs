@@ -7,10 +7,12 @@
 use super::extended::{Payload, Role, discard_payload, payload};
 use super::handle::Handle;
 use super::memory::Bin;
+use super::reason::Reason;
 use super::release::release;
 use super::state::{CHILD, Duty, HANDLE};
 use super::{Node, at, slot};
 use crate::primitives::{AcqRel, Acquire, Relaxed, Release};
+use crate::reason::CancelKind;
 use core::ptr;
 
 /// In the `dead` word of a callback: it has run, or will never run.
@@ -73,17 +75,22 @@ pub(super) unsafe fn finish(node: *mut Node) -> *mut Node {
     }
 }
 
-/// The end of a callback's node: lets go of the token that was cancelled, or would have been, when it finished.
+/// The end of a callback's node: lets go of the token that waits for the end of the callback. If it has not come yet, it does
+/// now: the callback was left to itself, and its token is gone.
 ///
 /// # Safety
 /// By I2 the node is the caller's alone.
-pub(super) unsafe fn let_go(node: *mut Node, bin: &mut Bin) {
+pub(super) unsafe fn let_go(node: *mut Node) {
+    // Relaxed: all that was done with the node is visible to who frees it (E7).
     // SAFETY: the caller's contract; the word's handle.
     unsafe {
-        // Relaxed: all that was done with the node is visible to who frees it (E7).
-        let finished = at(node).dead.load(Relaxed).map_addr(|address| address & !DONE);
+        let word = at(node).dead.load(Relaxed);
+        let finished = word.map_addr(|address| address & !DONE);
         if !finished.is_null() {
-            release(finished, HANDLE, bin);
+            let finished = Handle::adopt(finished);
+            if word.addr() & DONE == 0 {
+                finished.cancel(&Reason::new(CancelKind::Cancelled));
+            }
         }
     }
 }
@@ -136,6 +143,7 @@ pub(super) unsafe fn detach(parent: *mut Node, node: *mut Node) {
     let mut bin = Bin::immediate();
     // SAFETY: the handles; `parent` has one, so it is no relay, and nobody moves the node.
     unsafe {
+        at(parent).state.keep();
         // Acquire (E7): a canceller that has given back his claim has set FIRED before.
         let mut state = at(node).state.load(Acquire);
         loop {

@@ -1,4 +1,5 @@
-//! Cancel: two phases. First every node below is marked, by an iterative walk; then the wakers that were found are run.
+//! Cancel: two phases. First every node below gets its reason and is marked, by an iterative walk; then the wakers and
+//! callbacks that were found are run.
 //!
 //! Several cancels may walk the same tree at once. Each goes everywhere (a loser helps, C3), so none depends on
 //! another; who changes a node's CANCELLED from 0 to 1 has its waker to wake (I8). A canceller is counted as a visitor of
@@ -127,7 +128,47 @@ unsafe fn after(mut node: *mut Node) -> (*mut Node, *mut Node) {
 ///
 /// # Safety
 /// The caller visits the list that the node is in, or holds a claim on it; and keeps the cause of `reason`.
+#[inline]
 unsafe fn mark(node: *mut Node, reason: Word, waited: &mut Waited) -> Mark {
+    // The common case, without a loop and without calls. What is to be said of each step stands in `mark_thoroughly`.
+    // SAFETY: the caller's contract.
+    unsafe {
+        let head = at(node).head.load(Acquire); // Acquire: as there.
+        if !head.is_cancelled() && !head.is_forwarded() && !reason.is_counted() {
+            at(node).reason.decide(reason);
+            let marked = frozen(head);
+            // AcqRel: as there. Relaxed: looked at again.
+            if at(node).head.replace(head, marked, AcqRel, Relaxed).is_ok() {
+                return if head.is_waited() { waited.noted(node, marked) } else { Mark::by_us(marked) };
+            }
+        }
+        mark_thoroughly(node, reason, waited)
+    }
+}
+
+impl Waited {
+    /// # Safety
+    /// As [`add`](Self::add).
+    #[cold]
+    unsafe fn noted(&mut self, node: *mut Node, marked: Head) -> Mark {
+        // SAFETY: the caller's contract.
+        unsafe { self.add(node) };
+        Mark::by_us(marked)
+    }
+}
+
+impl Mark {
+    #[inline]
+    fn by_us(marked: Head) -> Self {
+        if marked.is_done() { Mark::Skip } else { Mark::Enter { first: marked.first() } }
+    }
+}
+
+/// # Safety
+/// As [`mark`].
+#[cold]
+#[inline(never)]
+unsafe fn mark_thoroughly(node: *mut Node, reason: Word, waited: &mut Waited) -> Mark {
     // SAFETY: the visit, or the claim.
     unsafe {
         // Acquire (E5, E8): if it is marked, who did it; if it is done, everything below.
@@ -149,15 +190,7 @@ unsafe fn mark(node: *mut Node, reason: Word, waited: &mut Waited) -> Mark {
             // Acquire (E1, E2): the children; and every pruner's session before this point, so that nothing which
             // was freed at the end of one can be reached by us (I5).
             match at(node).head.replace(head, marked, AcqRel, Acquire) {
-                Ok(()) => {
-                    if head.is_waited() {
-                        waited.add(node);
-                    }
-                    if marked.is_done() {
-                        return Mark::Skip;
-                    }
-                    return Mark::Enter { first: marked.first() };
-                }
+                Ok(()) => return if head.is_waited() { waited.noted(node, marked) } else { Mark::by_us(marked) },
                 Err(newer) => head = newer,
             }
         }
@@ -176,6 +209,8 @@ fn frozen(head: Head) -> Head {
 ///
 /// # Safety
 /// As [`mark`].
+#[cold]
+#[inline(never)]
 unsafe fn enter(node: *mut Node) -> bool {
     // SAFETY: the caller's contract.
     unsafe {

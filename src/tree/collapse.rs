@@ -99,8 +99,7 @@ enum Commit {
 unsafe fn commit(relay: *mut Node, heir: *mut Node, head: Head) -> Commit {
     // SAFETY: as in `collapse`.
     unsafe {
-        // A detached callback keeps the relay where it is (I15): it would be lost. (If it is the first, it is pinned.)
-        if !next_of(heir).is_null() || !pin(heir) {
+        if !pin(heir) {
             return Commit::Failed { died: ptr::null_mut() };
         }
         // After the pin (calibration `claim_check`): a claim that somebody took to relocate the child is here to be seen,

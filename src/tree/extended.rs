@@ -178,7 +178,15 @@ pub(super) unsafe fn dismantle(node: *mut Node, bin: &mut Bin) {
             // Not by their own drops: a linked token may be the last to hold another, and so on.
             Role::Linked => linked::let_go(node, bin),
             Role::Callback => {
-                callback::let_go(node, bin);
+                /// Also if the closure's drop panics.
+                struct LetGo(*mut Node);
+                impl Drop for LetGo {
+                    fn drop(&mut self) {
+                        // SAFETY: the caller's node.
+                        unsafe { callback::let_go(self.0) };
+                    }
+                }
+                let _let_go = LetGo(node);
                 // Relaxed: all that was done with the node is visible to who frees it (E7).
                 if at(node).slot.load(Relaxed) == slot::SET {
                     (table.discard)(node);

@@ -2,10 +2,9 @@
 
 use super::extended::{NEVER, Weak, deadline};
 use super::linked::{Link, Links, set_links};
-use super::memory::{Bin, empty_graveyard};
+use super::memory::empty_graveyard;
 use super::reason::Reason;
-use super::release::release;
-use super::state::HANDLE;
+use super::release::release_handle;
 use super::timed::{self, Timed};
 use super::{Node, at, birth, callback, cancel};
 use alloc::vec::Vec;
@@ -221,7 +220,7 @@ impl Drop for Handle {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: our handle, not used again.
-        unsafe { release(self.node(), HANDLE, &mut Bin::immediate()) };
+        unsafe { release_handle(self.node()) };
         empty_graveyard();
     }
 }

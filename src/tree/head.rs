@@ -81,11 +81,6 @@ impl Head {
     pub(super) fn is_done(self) -> bool {
         self.0.addr() & (CANCELLED | MARKED) == CANCELLED | MARKED
     }
-    /// There is a list, neither cancelled nor given away.
-    #[inline]
-    pub(super) fn has_list(self) -> bool {
-        !self.is_empty() && self.0.addr() & (CANCELLED | MARKED) == 0
-    }
     /// This node has been replaced by its only child.
     #[inline]
     pub(super) fn is_forwarded(self) -> bool {

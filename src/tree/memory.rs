@@ -6,7 +6,8 @@
 //! of any handle empties.
 //!
 //! A node that owns something of somebody else's, a payload or a cause, is kept in the bin of a drop, too, until all else is
-//! done: its end may run foreign code.
+//! done: its end may run foreign code. (Which may drop other tokens, and those own others: that chain is the user's, and
+//! nests like one of boxes. Chains of the tree's own, of parents or of links, do not.)
 
 use super::extended::{dismantle, give_memory_back};
 use super::foreign::run_all;
@@ -76,8 +77,7 @@ impl Bin {
 
     /// Deferred: leaves what was collected in the graveyard. Lock-free, allocates nothing, frees nothing.
     ///
-    /// Else: ends the nodes that were kept. What they owned is dropped here, when nothing of the tree is held any more;
-    /// what comes of that goes the same way, so a chain of owners costs no stack.
+    /// Else: ends the nodes that were kept. What they owned is dropped here, when nothing of the tree is held any more.
     #[cold]
     fn empty(&mut self) {
         if self.deferred {
@@ -118,11 +118,7 @@ impl Drop for Bin {
 unsafe fn is_laden(node: *mut Node) -> bool {
     // SAFETY: the caller's node.
     // Relaxed, both: all that was done with the node is visible to who frees it (E7).
-    unsafe {
-        at(node).state.load(Relaxed).is_extended()
-            || at(node).reason.owns_a_cause()
-            || at(node).head.load(Relaxed).has_list()
-    }
+    unsafe { at(node).reason.is_counted() || at(node).state.load(Relaxed).is_laden() }
 }
 
 /// The end of a node: of all that it owns, and of its memory, whatever the former does.
@@ -143,12 +139,13 @@ unsafe fn end(node: *mut Node, bin: &mut Bin) {
     }
     // SAFETY: the caller's contract. Relaxed, both: as in `is_laden`.
     unsafe {
-        let extended = at(node).state.load(Relaxed).is_extended();
+        let state = at(node).state.load(Relaxed);
+        let extended = state.is_extended();
         let _reason = at(node).reason.take();
         let _memory = Memory { node, extended };
-        // A list that nobody has cancelled: what is left in it are detached callbacks, which end with their token (I15).
+        // If nobody has cancelled the list, what is left in it are detached callbacks, which end with their token (I15).
         let head = at(node).head.load(Relaxed);
-        if head.has_list() {
+        if state.keeps() && !head.is_cancelled() {
             let mut callback = head.first();
             while !callback.is_null() {
                 let next = next_of(callback);

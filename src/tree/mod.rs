@@ -1,11 +1,12 @@
 //! The tree: intrusive, reference-counted nodes, and a cancel that walks them without stopping anybody.
 //!
-//! A node is a token, or a hidden child that carries the waker of a further waiter. It stands in the list of its parent's
-//! children, and has a list of its own. Children are pushed at the front by one compare-and-swap. They are taken out by
+//! A node is a token, or a hidden child: one that carries the waker of a further waiter, or a callback, or a link to a
+//! token that has several sources. It stands in the list of its parent's children, and has a list of its own. Children are pushed at the front by one compare-and-swap. They are taken out by
 //! the *pruner*, whoever happens to be inside; who finds one inside leaves its dead node to him and goes (`prune`). A
 //! *cancel* freezes each list by a bit in its head, walks it, and the last walker to leave dissolves it (`cancel`,
-//! `sweep`). A node without handles that has one child is replaced by it (`collapse`). Memory is taken and given back in
-//! one place (`memory`).
+//! `sweep`). A node without handles that has one child is replaced by it (`collapse`). What a node carries for somebody,
+//! a closure, a timer, links, stands in a tail behind it (`extended`). Memory is taken and given back in one place
+//! (`memory`).
 //!
 //! # State words
 //!
@@ -16,12 +17,15 @@
 //! | `visit` | walkers inside the list; closed | `cancel` |
 //! | `slot` | the waker: free, busy, set, fired | `slot` |
 //! | `dead` | stack of nodes that wait for the pruner; `CLOSED` after the sweep | `prune` |
-//! | `flag` | what `is_cancelled` reads: 0, then 1 for ever; follows `head` | |
+//! | | of a callback: who waits for its end; done | `callback` |
+//! | `reason` | what `is_cancelled` reads: null, then why, for ever; comes before the mark in `head` | `reason` |
+//! | `memory` in a tail | the tree and the weak claims | `extended` |
 //!
 //! # Invariants
 //!
-//! - **I1** A node that lives and is linked owns one child claim on its parent. A token, a hidden waiter's future and an
-//!   entry in a canceller's list of wakers own one handle claim each.
+//! - **I1** A node that lives and is linked owns one child claim on its parent, unless it is detached (I15). A token, a hidden
+//!   waiter's future, a registration and an entry in a canceller's list of wakers own one handle claim each; but if the entry
+//!   is a node that STAYS, it owns a child claim on it, as does whoever cancels an anchor by a weak claim.
 //! - **I2** A node is freed exactly once: by the pruner of its parent, after leaving the list in which no cancel had
 //!   come; by the sweeper of its parent, if its dropper had let go of it; or by whoever takes the last claim, or lets go
 //!   of it, after the sweeper had passed.
@@ -34,21 +38,28 @@
 //!   read-modify-write of the head, which acquired all of their steps.
 //! - **I6** Walkers are counted as visitors of each list on their path, who marks its owner from its birth; a list is swept once, when it is closed, no visitor
 //!   is left and no pruner is inside. So all that a walker stands on, and came by, is kept.
-//! - **I7** If a list is closed, or its owner done, then everything below it is marked and flagged.
-//! - **I8** Who changes CANCELLED of a node from 0 to 1 has its waker to wake; nobody else wakes it.
+//! - **I7** If a list is closed, or its owner done, then everything below it is marked; and what is marked has its reason (is
+//!   *flagged*).
+//! - **I8** Who changes CANCELLED of a node from 0 to 1 has its waker to wake, what it carries to run, its link to follow;
+//!   nobody else does.
 //! - **I9** While PRUNING is set, only its holder writes `prev` and `fixed`, and the `next` of nodes in the list. Others
 //!   change nothing but the head: by a push, a cancel, news, or a first waiter.
 //! - **I10** PINNED gives one thread the relocation of a node, and the burial should it die meanwhile. A sweeper that meets
 //!   a pin leaves the node and its claim on the parent to the holder.
 //! - **I11** `parent` is written only under the pin, before the unpin. Who has a duty for a node reads it after his own
 //!   read-modify-write of `state`, and so reads the last one.
-//! - **I12** `link` has one use at a time: a canceller's list of wakers (a handle claim), or the dead stack, limbo, a bin
-//!   (all without a handle: dead, or a relay).
+//! - **I12** `link` has one use at a time: a canceller's list of wakers (a handle claim; or, on a node that STAYS and so is no
+//!   relay, any claim), or the dead stack, limbo, a bin (all without a handle: dead, or a relay).
 //! - **I13** A relay whose collapse is given up, because something stands in the way, is looked at again: by the thread
 //!   whose claim stood in the way when it gives that back (or RETRY says that it has), or, if the parent is a relay
 //!   too, by whoever collapses that. If a cancel stood in the way, the sweep makes the collapse needless.
 //! - **I14** In a list, every node behind the one that `fixed` names has the node before it in `prev`; that node and those
 //!   in front of it have null. (`fixed` null: none has a `prev`.)
+//! - **I15** A *detached* callback has no claim on its parent, and keeps itself by a handle that nobody holds. It stands in the
+//!   list until a cancel of the parent, whose marker runs and ends it, or until the parent is freed uncancelled: it is freed
+//!   with it then. It keeps its parent from being replaced by a child. Its pin is nobody's, and keeps sweepers off.
+//! - **I16** A tail's payload is written before the node is published, or, in a token with a deadline, before WAITED is set; it
+//!   is then touched by who has the duty of I8 alone, and in the end by who frees the node.
 //!
 //! # Memory ordering
 //!
@@ -61,8 +72,8 @@
 //! | E2 | a pruner's step out of `head` | the next pruner's, or a canceller's, step into it | what it wrote to the list |
 //! | E3 | push on the `dead` stack | the pruner's or sweeper's swap | `link`, and the dead node |
 //! | E4 | news into `head` | the pruner's step that takes the news | that there is something on the `dead` stack |
-//! | E5 | CANCELLED into `head` | who finds it there | what came before the cancel |
-//! | E6 | `flag`; also `fire` of a slot | `is_cancelled`, `child`, a poll | what came before the cancel |
+//! | E5 | CANCELLED into `head` | who finds it there | the reason, and what came before the cancel |
+//! | E6 | `reason`; also `fire` of a slot | `is_cancelled`, `child`, a poll, walkers | what came before the cancel; the cause |
 //! | E7 | giving back a claim in `state` | giving back the last one | all uses of the node, before its free |
 //! | E8 | leaving a list in `visit`, then done in `head` | who finds it closed or done; the last to leave | flags below; the walks, before the sweep |
 //! | E9 | last pruner's step out, last visitor's done, in `head` | the sweep, by whichever came second | limbo, the list, for the sweep |
@@ -71,6 +82,8 @@
 //! | E12 | an heir's new `parent`; its place in `head` or `next` | walkers, pruners | its `next`, its `parent` |
 //! | E13 | unpin | giving back a claim, and so having the next duty | `parent`, the use of `link` |
 //! | E14 | SET into `slot`, BUSY out of it | `fire`; the next step of a future | the waker, or the empty cell |
+//! | E15 | `dead` of a callback: a token, DONE | the other of the two; who asks whether it has finished | the token; what it did |
+//! | E16 | WAITED into `head` of a token with a deadline | the cancel | what the timer gave |
 //!
 //! # Progress
 //!
@@ -82,6 +95,9 @@
 //! | cancel | lock-free; O(1) when done | a push, a pruner's step; children created below the part not yet frozen prolong the walk |
 //! | poll, drop of a first waiter | wait-free, but for the first ever on a node | |
 //! | poll, drop of further waiters | as create and drop | |
+//! | reason | wait-free | |
+//! | register, unregister, detach | as create and drop; nobody waits for a callback that runs | |
+//! | fire an alarm | as cancel | another claim was taken or given back |
 //!
 //! No operation waits for another thread to be scheduled. What a thread that is stalled in the middle of one *can* do is
 //! to hold memory (a pruner: the dead siblings of its list; a canceller: the lists on its path) and the wake-ups that it
@@ -96,12 +112,13 @@
 //! | `prev` | the holder of PRUNING of the parent |
 //! | `link` | by I12 |
 //! | `waker` | who has made `slot` BUSY; who has set FIRED over SET |
+//! | payload | by I16; a closure: who has set FREE or FIRED over SET |
 //!
 //! # Differences from the design that this grew from
 //!
 //! A child of a cancelled token is a node of its own, not another handle of its parent, so that it is not equal to it. The
 //! sweep frees nothing in place (`memory`). Who marks a node is its visitor from its birth on (`cancel`). A waker is claimed
-//! when its turn to be woken has come, not in the walk (`wake`). `leave` and the last pruner change the head by compare-and-swap loops instead
+//! when its turn to be woken has come, not in the walk (`wake`). The reason is set before the mark, not after it (`reason`). `leave` and the last pruner change the head by compare-and-swap loops instead
 //! of single read-modify-writes, because `AtomicPtr`, which keeps provenance, has no others in this crate's MSRV.
 
 mod birth;

@@ -1,12 +1,12 @@
 //! The reason word: whether a node is cancelled, and why, in one word that is written once (C6).
 //!
 //! ```text
-//! | pointer to a cause | STATIC | DEADLINE | CANCELLED |
-//! |                    |   2    |    1     |     0     |
+//! | pointer to a cause | COUNTED | DEADLINE | CANCELLED |
+//! |                    |    2    |    1     |     0     |
 //! ```
 //!
 //! Null is alive. A plain cancel and an expired deadline are constants, without a pointer. A cause is either a
-//! [`StaticCause`], for ever, or a counted one on the heap: each word that names it owns one count, as does each
+//! [`StaticCause`], for ever, or a COUNTED one on the heap: each word that names it owns one count, as does each
 //! [`Reason`].
 //!
 //! The first compare-and-swap from null decides, whoever makes it: the caller of a cancel with his own reason, or a walker
@@ -21,8 +21,8 @@ use core::ptr::{self, NonNull};
 
 const CANCELLED: usize = 0b001;
 const DEADLINE: usize = 0b010;
-const STATIC: usize = 0b100;
-const TAGS: usize = CANCELLED | DEADLINE | STATIC;
+const COUNTED: usize = 0b100;
+const TAGS: usize = CANCELLED | DEADLINE | COUNTED;
 
 /// A cause on the heap.
 #[repr(align(8))]
@@ -47,13 +47,13 @@ impl Reason {
     }
 
     pub(crate) fn with_static(kind: CancelKind, cause: &'static StaticCause) -> Self {
-        Self::tagged(ptr::from_ref(cause).cast_mut().cast(), kind, STATIC)
+        Self::tagged(ptr::from_ref(cause).cast_mut().cast(), kind, 0)
     }
 
     /// Two allocations, one of them the caller's.
     pub(crate) fn with_error(kind: CancelKind, error: Box<dyn Error + Send + Sync>) -> Self {
         let shared = Box::new(Shared { counts: AtomicUsize::new(1), error });
-        Self::tagged(Box::into_raw(shared).cast(), kind, 0)
+        Self::tagged(Box::into_raw(shared).cast(), kind, COUNTED)
     }
 
     fn tagged(pointer: *mut (), kind: CancelKind, tags: usize) -> Self {
@@ -74,7 +74,7 @@ impl Reason {
         let pointer = self.0.as_ptr().map_addr(|address| address & !TAGS);
         if pointer.is_null() {
             None
-        } else if self.0.addr().get() & STATIC != 0 {
+        } else if self.0.addr().get() & COUNTED == 0 {
             // SAFETY: by `with_static`.
             Some(unsafe { &*pointer.cast::<StaticCause>() }.error())
         } else {
@@ -104,23 +104,11 @@ impl Clone for Reason {
 }
 
 impl Drop for Reason {
+    #[inline]
     fn drop(&mut self) {
-        if let Some(shared) = self.word().shared() {
+        if self.word().is_counted() {
             // SAFETY: our count, not used again.
-            unsafe { give_back(shared) };
-        }
-    }
-}
-
-/// # Safety
-/// The caller gives up one count.
-#[cold]
-unsafe fn give_back(shared: NonNull<Shared>) {
-    // SAFETY: the caller's count keeps it until the step; the last one frees it.
-    unsafe {
-        // Release: my uses come before the free. Acquire: if I free it, everybody's do. (As in `Arc`.)
-        if shared.as_ref().counts.fetch_sub(1, AcqRel) == 1 {
-            drop(Box::from_raw(shared.as_ptr()));
+            unsafe { self.word().give_back() };
         }
     }
 }
@@ -130,22 +118,47 @@ unsafe fn give_back(shared: NonNull<Shared>) {
 pub(super) struct Word(*mut ());
 
 impl Word {
-    fn shared(self) -> Option<NonNull<Shared>> {
-        let pointer = self.0.map_addr(|address| address & !TAGS);
-        if self.0.addr() & STATIC != 0 { None } else { NonNull::new(pointer.cast()) }
+    #[inline]
+    pub(super) fn is_counted(self) -> bool {
+        self.0.addr() & COUNTED != 0
     }
 
-    /// Takes a count.
+    fn shared(self) -> *mut Shared {
+        self.0.map_addr(|address| address & !TAGS).cast()
+    }
+
+    /// Takes a count, if the cause is counted.
     ///
     /// # Safety
     /// Something keeps the cause.
     #[inline]
     unsafe fn retain(self) {
-        if let Some(shared) = self.shared() {
+        if self.is_counted() {
             // SAFETY: the caller's contract.
-            // Relaxed: as in `Arc`, nothing is read on the strength of it.
-            if unsafe { shared.as_ref() }.counts.fetch_add(1, Relaxed) > usize::MAX / 2 {
-                abort();
+            unsafe { self.take_a_count() };
+        }
+    }
+
+    /// # Safety
+    /// As [`retain`](Self::retain), of a counted one.
+    #[cold]
+    unsafe fn take_a_count(self) {
+        // SAFETY: the caller's contract.
+        // Relaxed: as in `Arc`, nothing is read on the strength of it.
+        if unsafe { &*self.shared() }.counts.fetch_add(1, Relaxed) > usize::MAX / 2 {
+            abort();
+        }
+    }
+
+    /// # Safety
+    /// The cause is counted, and the caller gives up one count.
+    #[cold]
+    unsafe fn give_back(self) {
+        // SAFETY: the caller's count keeps it until the step; the last one frees it.
+        unsafe {
+            // Release: my uses come before the free. Acquire: if I free it, everybody's do. (As in `Arc`.)
+            if (*self.shared()).counts.fetch_sub(1, AcqRel) == 1 {
+                drop(Box::from_raw(self.shared()));
             }
         }
     }
@@ -194,18 +207,32 @@ impl AtomicReason {
     /// `reason` is not null, and something keeps its cause meanwhile.
     #[inline]
     pub(super) unsafe fn decide(&self, reason: Word) -> bool {
+        // SAFETY: the caller's contract.
+        if reason.is_counted() { unsafe { self.decide_counted(reason) } } else { self.set(reason) }
+    }
+
+    /// # Safety
+    /// As [`decide`](Self::decide), for a counted one.
+    #[cold]
+    #[inline(never)]
+    unsafe fn decide_counted(&self, reason: Word) -> bool {
         // SAFETY: the caller's contract; a count that we have taken in vain is not the last one.
         unsafe {
             reason.retain();
-            // Release (E6): what came before the cancel, which the caller has done or acquired; and the cause. Relaxed: whoever
-            // needs the word that was there reads it again. (No look at the word before the step: loom, which remembers only
-            // the last access to it, would then overlook other threads' looks.)
-            let decided = self.0.compare_exchange(ptr::null_mut(), reason.0, Release, Relaxed).is_ok();
+            let decided = self.set(reason);
             if !decided {
-                drop(Reason::adopt(reason));
+                reason.give_back();
             }
             decided
         }
+    }
+
+    #[inline]
+    fn set(&self, reason: Word) -> bool {
+        // Release (E6): what came before the cancel, which the caller has done or acquired; and the cause. Relaxed: whoever
+        // needs the word that was there reads it again. (No look at the word before the step: loom, which remembers only
+        // the last access to it, would then overlook other threads' looks.)
+        self.0.compare_exchange(ptr::null_mut(), reason.0, Release, Relaxed).is_ok()
     }
 
     /// As [`decide`](Self::decide).
@@ -214,10 +241,11 @@ impl AtomicReason {
         unsafe { self.decide(reason.word()) }
     }
 
-    /// Whether a count of a cause on the heap goes when the node goes.
-    pub(super) fn owns_a_cause(&self) -> bool {
+    /// Whether a count of a cause goes when the node goes.
+    #[inline]
+    pub(super) fn is_counted(&self) -> bool {
         // Relaxed: asked by whoever frees the node, to whom all is visible (E7).
-        Word(self.0.load(Relaxed)).shared().is_some()
+        Word(self.0.load(Relaxed)).is_counted()
     }
 
     /// Takes the reason out of a node that is about to be freed.

@@ -2,7 +2,7 @@
 
 use super::memory::Bin;
 use super::prune::reap;
-use super::state::{CHILD, Duty};
+use super::state::{CHILD, Duty, HANDLE};
 use super::{Node, at};
 use crate::primitives::{Acquire, Relaxed, Release, Word};
 
@@ -19,8 +19,38 @@ pub(super) unsafe fn release(node: *mut Node, claims: Word, bin: &mut Bin) {
         unsafe {
             let duty = at(node).state.release(claims);
             if duty != Duty::None {
-                settle(node, duty, bin);
+                settle_into(node, duty, bin);
             }
+        }
+    }
+}
+
+/// # Safety
+/// As [`settle`].
+#[inline(never)]
+unsafe fn settle_into(node: *mut Node, duty: Duty, bin: &mut Bin) {
+    // SAFETY: the caller's contract.
+    unsafe { settle(node, duty, bin) };
+}
+
+/// Gives back a handle, and does what follows from it. Frees at once.
+///
+/// # Safety
+/// As [`release`].
+#[inline]
+pub(super) unsafe fn release_handle(node: *mut Node) {
+    /// # Safety
+    /// As [`settle`].
+    #[inline(never)]
+    unsafe fn settle_at_once(node: *mut Node, duty: Duty) {
+        // SAFETY: the caller's contract.
+        unsafe { settle(node, duty, &mut Bin::immediate()) };
+    }
+    // SAFETY: as in `release`.
+    unsafe {
+        let duty = at(node).state.release(HANDLE);
+        if duty != Duty::None {
+            settle_at_once(node, duty);
         }
     }
 }
@@ -29,7 +59,7 @@ pub(super) unsafe fn release(node: *mut Node, claims: Word, bin: &mut Bin) {
 ///
 /// # Safety
 /// The caller has the duty.
-#[inline(never)]
+#[inline(always)]
 unsafe fn settle(mut node: *mut Node, mut duty: Duty, bin: &mut Bin) {
     loop {
         // SAFETY: a duty is a claim in itself: on the node, and through the node's own claim on its parent (I3).

@@ -1,16 +1,18 @@
 //! The state word: who still needs the node, and what has become of its place in the parent's list.
 //!
 //! ```text
-//! | handles        | children       | STAYS | EXTENDED | RETRY | PINNED | HANDED | LINKED |
-//! | 32 bits (12)   | 26 bits (14)   |   5   |    4     |   3   |   2    |   1    |   0    |     (in brackets: without
-//! ```                                                                                               64-bit atomics)
+//! | handles        | children       | KEEPS | STAYS | EXTENDED | RETRY | PINNED | HANDED | LINKED |
+//! | 32 bits (12)   | 25 bits (13)   |   6   |   5   |    4     |   3   |   2    |   1    |   0    |
+//! ```
+//!
+//! (In brackets: on targets without 64-bit atomics.)
 //!
 //! A *handle* is a token, a future of a second waiter, a registration, or an entry in a canceller's list of wakers. A
 //! *child claim* belongs to a child that stands in this node's list, or, for a while, to a thread that relocates one, or
 //! that cancels an anchored node or runs a callback (`extended`).
 //!
 //! EXTENDED and STAYS are given at birth and never change. EXTENDED: the node has a tail (`extended`). STAYS: it is never
-//! a relay, because of what its tail holds.
+//! a relay, because of what its tail holds. KEEPS: nor is this one, because of the detached callbacks in its list; sticky.
 //!
 //! | count | LINKED | HANDED | PINNED | RETRY | meaning |
 //! |---|---|---|---|---|---|
@@ -40,11 +42,13 @@ const RETRY: Word = 0b1000;
 const EXTENDED: Word = 0b01_0000;
 /// The node is no relay, whatever its claims.
 const STAYS: Word = 0b10_0000;
-const FLAGS: Word = LINKED | HANDED | PINNED | RETRY | EXTENDED | STAYS;
+/// The node has, or has had, detached callbacks.
+const KEEPS: Word = 0b100_0000;
+const FLAGS: Word = LINKED | HANDED | PINNED | RETRY | EXTENDED | STAYS | KEEPS;
 /// With STAYS, which no relay has, this cannot come about in another way.
 const DETACHED: Word = PINNED | RETRY;
 
-const CHILD_SHIFT: u32 = 6;
+const CHILD_SHIFT: u32 = 7;
 const HANDLE_SHIFT: u32 = if Word::BITS == 64 { 32 } else { 20 };
 
 /// One child claim.
@@ -96,14 +100,18 @@ impl State {
     pub(super) fn is_extended(self) -> bool {
         self.0 & EXTENDED != 0
     }
+    /// There is a tail, or there are detached callbacks in the list.
+    #[inline]
+    pub(super) fn is_laden(self) -> bool {
+        self.0 & (EXTENDED | KEEPS) != 0
+    }
+    #[inline]
+    pub(super) fn keeps(self) -> bool {
+        self.0 & KEEPS != 0
+    }
     #[inline]
     pub(super) fn stays(self) -> bool {
         self.0 & STAYS != 0
-    }
-    /// A callback that has been left to itself.
-    #[inline]
-    pub(super) fn is_detached(self) -> bool {
-        self.0 & (DETACHED | STAYS) == DETACHED | STAYS
     }
     /// Detached, with a child claim that is the caller's for the time being.
     #[inline]
@@ -138,7 +146,7 @@ impl State {
     /// No handle, exactly one child claim, and nothing of its own that would be missed.
     #[inline]
     pub(super) fn has_one_child_only(self) -> bool {
-        self.0 & (!FLAGS | STAYS) == CHILD
+        self.0 & (!FLAGS | STAYS | KEEPS) == CHILD
     }
     /// A node that only passes on what its ancestors say to its single child.
     #[inline]
@@ -164,7 +172,7 @@ impl State {
 
     #[inline]
     fn without_handle(self) -> State {
-        State(if self.has_handle() { self.0 - HANDLE } else { self.0 })
+        State(self.0 - HANDLE)
     }
 
     /// What is to be done with a detached node on which these claims are left: if there are none, nobody pins it any more.
@@ -184,13 +192,13 @@ impl State {
     #[inline]
     fn released(self, claims: Word) -> (State, Duty) {
         debug_assert!(claims & FLAGS == 0 && self.0 >= claims, "more claims given back than were held");
-        if self.is_detached() {
-            // A canceller has run it. So its own handle goes, too, now if it has not gone before.
-            return State(self.0 - claims).without_handle().left_detached();
-        }
         let left = State(self.0 - claims);
-        if left.is_dead() {
+        if left.has_handle() {
+            // With a handle, only a detached callback has RETRY. A canceller has run it; so its own handle goes, too.
+            if left.0 & RETRY == 0 { (left, Duty::None) } else { left.without_handle().left_detached() }
+        } else if left.is_dead() {
             match (left.is_pinned(), left.is_linked()) {
+                (true, _) if left.stays() => left.left_detached(),
                 (true, _) => (left, Duty::None),
                 (false, true) => (left, Duty::Bury),
                 (false, false) => (left, Duty::Free),
@@ -303,6 +311,13 @@ impl AtomicState {
         }
     }
 
+    /// The node is no relay from now on. The caller holds a handle.
+    #[inline]
+    pub(super) fn keep(&self) {
+        // Relaxed: published with the caller's handle, when he gives that back.
+        self.0.fetch_or(KEEPS, Relaxed);
+    }
+
     /// Gives back the child claim that the caller took when he detached the node; its own handle stays, if it is there.
     #[inline]
     pub(super) fn release_detached(&self) -> Duty {
@@ -387,6 +402,7 @@ mod tests {
     fn a_node_that_stays_is_never_a_relay() {
         let stays = EXTENDED | STAYS;
         assert_eq!(after(HANDLE | CHILD | LINKED | stays, HANDLE), (CHILD | LINKED | stays, Duty::None));
+        assert_eq!(after(HANDLE | CHILD | LINKED | KEEPS, HANDLE), (CHILD | LINKED | KEEPS, Duty::None));
         assert!(!State(CHILD | LINKED | stays).has_one_child_only());
     }
 

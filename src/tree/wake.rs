@@ -83,6 +83,7 @@ impl Waited {
     /// What is to be run next. A node with a waker is given back before the waker is run, so that a panic leaves nothing
     /// behind and a waker that drops what it wakes finds nobody in its way (C15, C16). A node that carries what is run is
     /// given back after that, by the next call, which comes after a panic, too.
+    #[inline]
     fn next(&mut self) -> Next {
         if !self.current.is_null() {
             if core::mem::take(&mut self.pending) {
@@ -92,46 +93,54 @@ impl Waited {
         }
         while !self.first.is_null() {
             let node = self.first;
-            // SAFETY: our claim, until it is released; the waker or the closure is ours by `fire` (I8).
+            // SAFETY: our claim, until it is released; the waker is ours by `fire` (I8).
             unsafe {
                 self.first = at(node).link.with(|link| *link);
-                if !at(node).state.load(Relaxed).stays() {
-                    let waker = slot::fire(node);
-                    release(node, HANDLE, &mut Bin::deferred());
-                    if let Some(waker) = waker {
-                        return Next::Waker(waker);
+                if at(node).state.load(Relaxed).stays() {
+                    if let Some(next) = self.next_of(node) {
+                        return next;
                     }
                     continue;
                 }
-                match role(node) {
-                    Role::Callback if slot::claim(node) => {
-                        self.current = node;
-                        return Next::Current;
-                    }
-                    Role::Timed => {
-                        (self.current, self.pending) = (node, true);
-                        let waker = slot::fire(node);
-                        return waker.map_or_else(|| self.next_of_current(), Next::Waker);
-                    }
-                    _ => {
-                        let waker = slot::fire(node);
-                        release(node, CHILD, &mut Bin::deferred());
-                        if let Some(waker) = waker {
-                            return Next::Waker(waker);
-                        }
-                    }
+                let waker = slot::fire(node);
+                release(node, HANDLE, &mut Bin::deferred());
+                if let Some(waker) = waker {
+                    return Next::Waker(waker);
                 }
             }
         }
         Next::Nothing
     }
 
-    fn next_of_current(&mut self) -> Next {
-        self.pending = false;
-        Next::Current
+    /// The same for a node that STAYS.
+    ///
+    /// # Safety
+    /// The node comes from the list, with the list's claim.
+    #[cold]
+    unsafe fn next_of(&mut self, node: *mut Node) -> Option<Next> {
+        // SAFETY: the caller's contract; the waker or the closure is ours by `fire` (I8).
+        unsafe {
+            match role(node) {
+                Role::Callback if slot::claim(node) => {
+                    self.current = node;
+                    Some(Next::Current)
+                }
+                Role::Timed => {
+                    let waker = slot::fire(node);
+                    (self.current, self.pending) = (node, waker.is_some());
+                    Some(waker.map_or(Next::Current, Next::Waker))
+                }
+                _ => {
+                    let waker = slot::fire(node);
+                    release(node, CHILD, &mut Bin::deferred());
+                    waker.map(Next::Waker)
+                }
+            }
+        }
     }
 
     /// What the current node carries has been run.
+    #[cold]
     fn end_current(&mut self) {
         let node = core::mem::replace(&mut self.current, ptr::null_mut());
         let mut bin = Bin::deferred();

@@ -1,6 +1,7 @@
 //! What the test files share.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod contexts;
 pub(crate) mod nodes;
 pub(crate) mod wakers;
 
@@ -16,6 +17,28 @@ pub(crate) fn balanced<R>(f: impl FnOnce() -> R) -> R {
     assert_eq!(nodes::live(), before, "nodes are left, or too many were freed");
     result
 }
+
+/// As [`balanced`], where another thread, the timer's for example, may be about to let go of a node when `f` returns: waits
+/// until it has.
+pub(crate) fn settles<R>(f: impl FnOnce() -> R) -> R {
+    let _alone = nodes::exclusive();
+    let before = nodes::live();
+    let result = f();
+    let start = Instant::now();
+    loop {
+        nodes::empty_graveyard();
+        let now = nodes::live();
+        if now == before {
+            return result;
+        }
+        assert!(now > before, "too many nodes were freed");
+        assert!(start.elapsed() < PATIENCE, "{} nodes are left", now - before);
+        std::thread::yield_now();
+    }
+}
+
+/// For what has to happen, if not on time: longer than any loaded machine needs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What one thread has done with the allocator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
