@@ -34,7 +34,7 @@ pub mod blocking;
 mod blocking_wait;
 #[cfg(feature = "std")]
 mod cancel_when;
-#[cfg(feature = "alloc")]
+#[cfg(all(feature = "alloc", not(cancel_tree_loom)))]
 pub mod context;
 #[cfg(feature = "alloc")]
 pub mod future;

@@ -37,7 +37,7 @@ fn why(token: &CancellationToken) -> Option<&'static str> {
 
 #[test]
 fn of_two_reasons_for_one_token_one_is_decided_and_final() {
-    explore("reason, reason, look", 3, 500, || {
+    explore("reason, reason, look", 2, 500, || {
         let live = Arc::new(AtomicUsize::new(0));
         let root = Arc::new(CancellationToken::new());
         let child = Arc::new(root.child_token());

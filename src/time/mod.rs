@@ -27,7 +27,10 @@ mod manual;
 #[path = "../../tests/support/probe.rs"]
 mod probe;
 #[cfg(any(feature = "std", feature = "embassy-time"))]
-#[cfg_attr(not(feature = "std"), allow(dead_code, reason = "naps, and clocks set by hand, are for std"))]
+#[cfg_attr(
+    any(not(feature = "std"), cancel_tree_loom),
+    allow(dead_code, reason = "naps, and clocks set by hand, are for std")
+)]
 mod queue;
 #[cfg(all(feature = "std", not(cancel_tree_loom)))]
 mod thread;

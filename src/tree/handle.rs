@@ -130,6 +130,7 @@ impl Handle {
 /// Deadlines and links.
 impl Handle {
     /// The effective deadline, in nanoseconds since the clock's origin.
+    #[cfg(all(feature = "std", not(cancel_tree_loom)))]
     pub(crate) fn deadline(&self) -> Option<u64> {
         // SAFETY: our handle.
         let deadline = unsafe { deadline(self.node()) };

@@ -8,13 +8,15 @@ extern crate alloc;
 use alloc::sync::Arc;
 use alloc::task::Wake;
 use alloc::vec::Vec;
-use cancel_tree::CancellationToken;
+use cancel_tree::time::{Alarm, Timer};
+use cancel_tree::{CancellationToken, StaticCause, Unregister};
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::future::Future;
 use core::pin::pin;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use core::task::Context;
+use core::time::Duration;
 
 /// A heap that only counts what is given back.
 struct Bump {
@@ -74,6 +76,47 @@ fn works() -> bool {
         && wait.poll(&mut Context::from_waker(&waker)).is_ready()
 }
 
+/// A timer that hands its only alarm out.
+#[derive(Default)]
+struct ByHand(UnsafeCell<Option<Alarm>>);
+
+// SAFETY: this program has one thread.
+unsafe impl Sync for ByHand {}
+
+impl Timer for ByHand {
+    type Armed = ();
+    fn now(&self) -> Duration {
+        Duration::ZERO
+    }
+    fn arm(&self, _: Duration, alarm: Alarm) {
+        // SAFETY: as above, and nobody holds a reference to it.
+        unsafe { *self.0.get() = Some(alarm) };
+    }
+    fn disarm((): &()) {}
+}
+
+static WHY: StaticCause = StaticCause::new(&core::fmt::Error);
+
+fn has_reasons_callbacks_deadlines_and_links() -> bool {
+    let root = CancellationToken::new();
+    let timer = ByHand::default();
+    let timed = root.child_with_timer(&timer, Duration::from_secs(1));
+    let linked = CancellationToken::any([&timed, &CancellationToken::new()]);
+    let runs = Arc::new(AtomicUsize::new(0));
+    let [kept, detached, prevented] = [(); 3].map(|()| {
+        let runs = runs.clone();
+        linked.on_cancel(move || drop(runs.fetch_add(1, Relaxed)))
+    });
+    detached.detach();
+    let prevented = prevented.unregister() == Unregister::Prevented;
+    // SAFETY: as above.
+    let fired = unsafe { (*timer.0.get()).take() }.is_some_and(|alarm| alarm.fire());
+    let late = linked.reason().is_some_and(|reason| reason.is_deadline_exceeded());
+    let first = root.cancel_with(&WHY) && !root.cancel_with(core::fmt::Error);
+    let why = root.reason().is_some_and(|reason| reason.cause().is_some_and(|cause| cause.is::<core::fmt::Error>()));
+    prevented && fired && late && first && why && runs.load(Relaxed) == 2 && kept.unregister() == Unregister::Done
+}
+
 fn exit(code: i32) -> ! {
     // SAFETY: exit_group does not return.
     unsafe {
@@ -87,7 +130,9 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 }
 
 extern "C" fn start() -> ! {
-    let works = works();
+    let works = works() && has_reasons_callbacks_deadlines_and_links();
+    // What a cancel has found dead goes with the next drop.
+    drop(CancellationToken::new());
     let nothing_left = HEAP.live.load(Relaxed) == 0;
     exit(i32::from(!works) + 2 * i32::from(!nothing_left))
 }

@@ -1,4 +1,4 @@
-//! Models for loom: `RUSTFLAGS="--cfg cancel_tree_loom" cargo test --lib --release model`.
+//! Models of the queue, run by `cargo test --manifest-path loom-tests/Cargo.toml --lib`.
 
 use super::{Armed, Core, Home, Tag, fire};
 use crate::time::probe::Probe;
