@@ -3,7 +3,7 @@
 
     calibrate.py                 each guard, re-check and order of steps is removed once (the table below)
     calibrate.py --orderings     each memory ordering is weakened once
-    calibrate.py ... NAME        only those whose name contains NAME
+    calibrate.py ... NAME        only those whose name contains NAME (of orderings: file:line, and the line)
 
 Works on a copy of the tree, at the bounds that the models have by themselves. A twin that is not noticed, or a text that
 is no longer found, fails the run. What a weakened ordering may do without being noticed is listed in ARGUED, each with
@@ -124,7 +124,7 @@ GUARDS = [
      "            let decided = self.set(reason);"),
     ("prevented_or_run", "callback a_callback_unregistered_during_a_cancel_is_prevented_or_runs",
      "wake.rs", "Role::Callback if slot::claim(node) => {", "Role::Callback if slot::claim(node) || true => {"),
-    ("detach_looks_twice", "callback a_callback_detached_during_a_cancel_runs_once",
+    ("detach_looks_twice", "callback a_callback_detached_beside_two_cancels_runs_once",
      "callback.rs", "let duty = if at(node).slot.load(Relaxed) == slot::SET {", "let duty = if true {"),
     ("detach_keeps_the_node_for_its_look", "callback a_callback_detached_during_a_cancel_runs_once",
      "state.rs", "State((self.0 | DETACHED) + CHILD)", "State(self.0 | DETACHED)",
@@ -194,11 +194,11 @@ def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--orderings", action="store_true")
     options.add_argument("--seconds", type=int, default=1200, help="limit for one run of the models")
-    options.add_argument("--only", help="a binary of the models, where one is enough: cancel, drop, collapse or wait")
+    options.add_argument("--only", help="binaries of the models, where some are enough: cancel,drop,…")
     options.add_argument("name", nargs="?", default="")
     options = options.parse_args()
     copy = pathlib.Path(os.environ.get("CALIBRATE_DIR") or tempfile.mkdtemp(prefix="calibrate-"))
-    for part in ("src", "loom-tests"):
+    for part in ("src", "loom-tests", "tests/support"):
         shutil.copytree(ROOT / part, copy / part, dirs_exist_ok=True, ignore=shutil.ignore_patterns("target"))
     shutil.copy(ROOT / "README.md", copy / "README.md")
     env = os.environ | {"RUST_BACKTRACE": "0", "CARGO_TERM_COLOR": "never"}
@@ -207,7 +207,7 @@ def main():
     def models(*which):
         """The output of the models, or of the one that is named; None if they do not end."""
         if options.only and not which:
-            which = ("--test", options.only)
+            which = [word for only in options.only.split(",") for word in ("--test", only)]
         command = ["cargo", "nextest", "run", *manifest, "--fail-fast", *which]
         try:
             done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=options.seconds)

@@ -2,7 +2,7 @@ use crate::guard::{DropGuard, DropGuardRef};
 use crate::race::{RunUntilCancelledFuture, RunUntilCancelledFutureOwned};
 use crate::reason::{CancelKind, Cancelled, Cause};
 use crate::registration::Registration;
-use crate::tree::{Handle, Reason};
+use crate::tree::{Handle, Linking, Reason};
 use crate::wait::{WaitForCancellationFuture, WaitForCancellationFutureOwned};
 use core::borrow::Borrow;
 use core::fmt;
@@ -295,10 +295,13 @@ impl CancellationToken {
     /// Sources do not keep the linked token, and it does not keep their other handles: when it is dropped, nothing stays
     /// behind in them. A source whose handles are all gone still passes on what its ancestors say.
     ///
-    /// Lock-free. One allocation for the token, one for each source, and one for the list of them.
+    /// Lock-free. One allocation for the token, and one for each source; from the 17th on, also of a set to find those that
+    /// stand there twice, until the token is made.
     #[must_use = "a token that is dropped at once cancels nothing"]
     pub fn any<S: Borrow<Self>>(sources: impl IntoIterator<Item = S>) -> Self {
-        Self { handle: Handle::linked(sources.into_iter().map(|source| source.borrow().handle.clone()).collect()) }
+        let mut linking = Linking::new();
+        sources.into_iter().for_each(|source| linking.add(&source.borrow().handle));
+        Self { handle: linking.finish() }
     }
 
     pub(crate) fn from_handle(handle: Handle) -> Self {

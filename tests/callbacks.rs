@@ -1,60 +1,15 @@
-//! Callbacks: what `on_cancel` and its registration promise (C14, C15, C17, C18). Large numbers and races are in
-//! `callbacks_many.rs`.
+//! Callbacks: what `on_cancel` and its registration promise (C14, C17, C18). Panics are in `callbacks_panicking.rs`, large
+//! numbers and races in `callbacks_many.rs`.
 
 mod support;
 
 use cancel_tree::{CancellationToken, Registration, Unregister};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, ThreadId};
+use support::callbacks::{DROPPED, KEPT, RUN, Watch, panic_of, panics};
 use support::nodes::live;
 use support::wakers::Counter;
 use support::{Account, PATIENCE, balanced, measure, settles};
-
-/// What a callback captures: it knows how often the callback ran, and whether it is still there.
-#[derive(Default)]
-struct Watch {
-    runs: AtomicUsize,
-    drops: AtomicUsize,
-}
-
-struct Captured(Arc<Watch>);
-
-impl Drop for Captured {
-    fn drop(&mut self) {
-        self.0.drops.fetch_add(1, Relaxed);
-    }
-}
-
-impl Watch {
-    fn new() -> Arc<Self> {
-        Arc::default()
-    }
-    fn callback(self: &Arc<Self>) -> impl FnOnce() + Send + 'static {
-        let captured = Captured(self.clone());
-        move || {
-            captured.0.runs.fetch_add(1, Relaxed);
-        }
-    }
-    /// How often it ran, and how often it was dropped.
-    fn so_far(&self) -> (usize, usize) {
-        (self.runs.load(Relaxed), self.drops.load(Relaxed))
-    }
-}
-
-const KEPT: (usize, usize) = (0, 0);
-const DROPPED: (usize, usize) = (0, 1);
-const RUN: (usize, usize) = (1, 1);
-
-/// Raises a panic that the hook does not report.
-fn panics(what: &'static str) -> impl FnOnce() + Send + 'static {
-    move || resume_unwind(Box::new(what))
-}
-
-fn panic_of(f: impl FnOnce()) -> Option<&'static str> {
-    catch_unwind(AssertUnwindSafe(f)).err().map(|panic| *panic.downcast().expect("a panic of this file"))
-}
 
 /// C17.
 #[test]
@@ -369,66 +324,6 @@ fn a_callback_may_drop_the_token_and_its_own_registration() {
         futures_lite::future::block_on(finished);
         drop(parent);
         support::nodes::empty_graveyard();
-    });
-}
-
-/// C15.
-#[test]
-fn callbacks_that_panic_stop_nobody_and_the_first_panic_reaches_who_cancels() {
-    balanced(|| {
-        let (root, watch, counter) = (CancellationToken::new(), Watch::new(), Counter::new());
-        let child = root.child_token();
-        let mut waits = [root.cancelled(), child.cancelled()];
-        let mut registrations = Vec::new();
-        for token in [&root, &child, &root, &child] {
-            registrations.push(token.on_cancel(watch.callback()));
-            registrations.push(token.on_cancel(panics("one of them")));
-            token.on_cancel(watch.callback()).detach();
-            token.on_cancel(panics("one of them")).detach();
-        }
-        waits.iter_mut().for_each(|wait| assert!(counter.poll(wait).is_pending()));
-        assert_eq!(panic_of(|| root.cancel()), Some("one of them"));
-        assert_eq!((watch.so_far(), counter.wakes(), child.is_cancelled()), ((8, 8), 2, true));
-        assert!(registrations.into_iter().all(|registration| registration.unregister() == Unregister::Done));
-        assert_eq!(panic_of(|| root.cancel()), None);
-        assert_eq!(panic_of(|| root.on_cancel(panics("at once")).detach()), Some("at once"));
-    });
-}
-
-/// What it captured panics when it is dropped.
-#[test]
-fn a_callback_whose_drop_panics_is_gone_all_the_same() {
-    struct Bomb;
-    impl Drop for Bomb {
-        fn drop(&mut self) {
-            panics("in the drop")();
-        }
-    }
-    let bomb = |bomb: Bomb| move || drop(bomb);
-    balanced(|| {
-        let (token, watch) = (CancellationToken::new(), Watch::new());
-        let registration = token.on_cancel(bomb(Bomb));
-        let finished = registration.finished();
-        assert_eq!(panic_of(|| assert_eq!(registration.unregister(), Unregister::Done)), Some("in the drop"));
-        futures_lite::future::block_on(finished);
-        let registration = token.on_cancel(bomb(Bomb));
-        assert_eq!(panic_of(|| drop(registration)), Some("in the drop"));
-        // Run, dropped with the token, and among others.
-        for cancelled in [true, false] {
-            let token = token.child_token();
-            for _ in 0..2 {
-                token.on_cancel(bomb(Bomb)).detach();
-                token.on_cancel(watch.callback()).detach();
-            }
-            if cancelled {
-                assert_eq!(panic_of(|| token.cancel()), Some("in the drop"));
-                assert_eq!(watch.so_far(), (2, 2));
-            } else {
-                assert_eq!(panic_of(|| drop(token)), Some("in the drop"));
-                assert_eq!(watch.so_far(), (2, 4));
-            }
-        }
-        token.cancel();
     });
 }
 

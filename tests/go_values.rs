@@ -175,6 +175,19 @@ fn a_million_values_are_dropped_on_a_small_stack_also_by_two_threads_at_once() {
     });
 }
 
+#[test]
+fn contexts_go_to_any_thread() {
+    fn is<T: Send + Sync + Clone + 'static>(_: &T) {}
+    balanced(|| {
+        let (ctx, canceller) = Context::background().with_value(1_u8).with_cancel();
+        is(&ctx);
+        is(&canceller);
+        is(&ctx.cause());
+        thread::spawn(move || canceller.cancel()).join().expect("it does not panic");
+        assert_eq!((look(&ctx), ctx.value::<u8>()), (PLAIN, Some(&1)));
+    });
+}
+
 /// Go 1.19 allocates twice for a child that is created and cancelled, and four times for a timeout.
 #[test]
 fn no_operation_allocates_more_than_it_says() {

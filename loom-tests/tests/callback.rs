@@ -106,6 +106,20 @@ fn a_callback_detached_during_a_cancel_runs_once() {
 }
 
 #[test]
+fn a_callback_detached_beside_two_cancels_runs_once() {
+    // The first cancel runs it while the second is still inside the list, which therefore is not swept.
+    explore("detach, cancel, cancel", 2, 500, || {
+        let root = Arc::new(CancellationToken::new());
+        let fate = Fate::default();
+        let registration = root.on_cancel(fate.callback());
+        let (first, second) = (root.clone(), root.clone());
+        together([actor!(registration.detach()), actor!(first.cancel()), actor!(second.cancel())]);
+        drop(root);
+        assert_eq!((fate.runs(), fate.drops()), (1, 1));
+    });
+}
+
+#[test]
 fn a_detached_callback_ends_with_its_token() {
     explore("detach, last token dropped", 4, 5, || {
         let root = CancellationToken::new();

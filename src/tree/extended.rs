@@ -60,8 +60,8 @@ pub(super) struct Tail {
     table: &'static Table,
     /// Who needs the memory: the tree, and each weak claim.
     memory: AtomicUsize,
-    /// The effective deadline: nanoseconds since the clock's origin, or [`NEVER`].
-    deadline: u64,
+    /// The effective deadline: nanoseconds since the clock's origin, or [`NEVER`]. Written before anybody else can read it.
+    deadline: UnsafeCell<u64>,
 }
 
 /// What has to be known of a payload where its type is not.
@@ -110,7 +110,7 @@ impl<P: Payload> Extended<P> {
     pub(super) fn new(node: Node, deadline: u64, payload: P) -> Self {
         Self {
             node,
-            tail: Tail { table: Of::<P>::TABLE, memory: AtomicUsize::new(1), deadline },
+            tail: Tail { table: Of::<P>::TABLE, memory: AtomicUsize::new(1), deadline: UnsafeCell::new(deadline) },
             payload: UnsafeCell::new(MaybeUninit::new(payload)),
         }
     }
@@ -134,7 +134,7 @@ pub(super) unsafe fn tail<'a>(node: *mut Node) -> &'a Tail {
 const _: () = {
     assert!(core::mem::offset_of!(Extended<()>, tail) == core::mem::offset_of!(Extended<Align16>, tail));
     #[repr(align(16))]
-    struct Align16(#[expect(dead_code, reason = "only its alignment counts")] u8);
+    struct Align16(#[allow(dead_code, reason = "only its alignment counts")] u8);
 };
 
 /// # Safety
@@ -152,7 +152,16 @@ pub(super) unsafe fn role(node: *mut Node) -> Role {
 pub(super) unsafe fn deadline(node: *mut Node) -> u64 {
     // SAFETY: the caller's contract.
     // Relaxed: EXTENDED is there from birth.
-    unsafe { if at(node).state.load(Relaxed).is_extended() { tail(node).deadline } else { NEVER } }
+    unsafe { if at(node).state.load(Relaxed).is_extended() { tail(node).deadline.with(|cell| *cell) } else { NEVER } }
+}
+
+/// Gives a node another deadline.
+///
+/// # Safety
+/// The node is extended, the caller holds a handle on it, and nobody else may look at its deadline yet.
+pub(super) unsafe fn set_deadline(node: *mut Node, deadline: u64) {
+    // SAFETY: the caller's contract.
+    unsafe { tail(node).deadline.with_mut(|cell| *cell = deadline) };
 }
 
 /// Runs what has to be run when the node has been cancelled.

@@ -1,13 +1,12 @@
 //! The safe face of the tree: a counted reference to a node. Everything above it is safe code.
 
 use super::extended::{NEVER, Weak, deadline};
-use super::linked::{Link, Links, set_links};
+use super::linked::Links;
 use super::memory::empty_graveyard;
 use super::reason::Reason;
 use super::release::release_handle;
 use super::timed::{self, Timed};
 use super::{Node, at, birth, callback, cancel};
-use alloc::vec::Vec;
 use core::mem::ManuallyDrop;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::ptr::NonNull;
@@ -160,51 +159,10 @@ impl Handle {
         child
     }
 
-    /// A root that is cancelled when one of `sources` is. Its deadline is the earliest of theirs. One allocation, one for
-    /// each source, and one for a list of them.
-    pub(crate) fn linked(mut sources: Vec<Self>) -> Self {
-        // SAFETY: the handles on the sources; the root is an anchor, ours, and not yet seen by anybody.
-        unsafe {
-            let earliest = sources.iter().map(|source| deadline(source.node())).min().unwrap_or(NEVER);
-            let root = Self::adopt(birth::root_with(earliest, Links(Vec::new())));
-            if let Some(reason) = sources.iter().find_map(Self::reason) {
-                root.cancel(&reason);
-                return root;
-            }
-            collapse_duplicates(&mut sources);
-            for source in &mut sources {
-                match birth::link(source.node(), Link(Weak::new(root.node()))) {
-                    Some(link) => *source = Self::adopt(link),
-                    // Cancelled this moment.
-                    None => {
-                        if let Some(reason) = source.reason() {
-                            root.cancel(&reason);
-                        }
-                        return root;
-                    }
-                }
-            }
-            set_links(root.node(), sources);
-            root
-        }
-    }
-}
-
-/// Each node once. A few stay in their order, so that models find the same order each time; many are sorted.
-fn collapse_duplicates(handles: &mut Vec<Handle>) {
-    if handles.len() > 16 {
-        handles.sort_unstable_by_key(Handle::id);
-        handles.dedup_by_key(|handle| handle.id());
-        return;
-    }
-    let mut kept = 0;
-    while kept < handles.len() {
-        let id = handles[kept].id();
-        if handles[..kept].iter().any(|earlier| earlier.id() == id) {
-            handles.remove(kept);
-        } else {
-            kept += 1;
-        }
+    /// A root for a linked token.
+    pub(super) fn linked(links: Links) -> Self {
+        // SAFETY: a new node comes with one handle.
+        unsafe { Self::adopt(birth::root_with(NEVER, links)) }
     }
 }
 

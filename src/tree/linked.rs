@@ -1,27 +1,125 @@
 //! Linked tokens: several sources, the first of which that is cancelled cancels the token (C22).
 //!
 //! The token is a root that STAYS. In each source it has a *link*, a hidden child that holds a weak claim on it; the token
-//! has a handle on each link, and lets go of them when it ends. So nothing stays behind in a source, and no source keeps
-//! the token. A cancel that comes upon a link goes on in the linked token before it wakes anybody.
+//! has a handle on each link, by a chain through the links, and lets go of them when it ends. So nothing stays behind in a
+//! source, and no source keeps the token. A cancel that comes upon a link goes on in the linked token before it wakes
+//! anybody.
 
 use super::Node;
-use super::extended::{Payload, Role, Weak, payload};
+use super::birth;
+use super::extended::{Payload, Role, Weak, deadline, payload, set_deadline};
 use super::handle::Handle;
 use super::memory::Bin;
+use super::reason::Reason;
 use super::release::release;
 use super::state::HANDLE;
-use alloc::vec::Vec;
+use alloc::collections::BTreeSet;
+use core::ptr;
 
-/// What a linked token has in its sources.
-pub(super) struct Links(pub(super) Vec<Handle>);
+/// What a linked token has: the first of its links, or null, with a handle on each.
+pub(super) struct Links(*mut Node);
+// SAFETY: the right to the links' handles, which are `Send`.
+unsafe impl Send for Links {}
 impl Payload for Links {
     const ROLE: Role = Role::Linked;
 }
 
 /// What a source has of a linked token.
-pub(super) struct Link(pub(super) Weak);
+pub(super) struct Link {
+    token: Weak,
+    /// The link before this one. Belongs to the token.
+    next: *mut Node,
+    /// Which node the source is; not to be touched.
+    source: *mut Node,
+}
+// SAFETY: as `Links`, and `Weak`.
+unsafe impl Send for Link {}
 impl Payload for Link {
     const ROLE: Role = Role::Link;
+}
+
+/// So many sources are compared with each other; from then on a set of them is kept.
+const FEW: usize = 16;
+
+/// A linked token in the making.
+pub(crate) struct Linking {
+    token: Handle,
+    links: usize,
+    /// The sources, if they are more than a few.
+    seen: BTreeSet<usize>,
+}
+
+impl Linking {
+    /// One allocation.
+    pub(crate) fn new() -> Self {
+        Self { token: Handle::linked(Links(ptr::null_mut())), links: 0, seen: BTreeSet::new() }
+    }
+
+    /// One source more. One allocation; from the 17th on, of what the set takes, too.
+    pub(crate) fn add(&mut self, source: &Handle) {
+        let token = self.token.node();
+        // SAFETY: the handles. Nobody else looks at the token's deadline or payload before it is finished.
+        unsafe {
+            set_deadline(token, deadline(token).min(deadline(source.node())));
+            if self.token.is_cancelled() {
+                return;
+            }
+            if let Some(reason) = source.reason() {
+                return self.cancel(&reason);
+            }
+            let Links(next) = payload::<Links>(token).with(|cell| Links((*cell).assume_init_ref().0));
+            if self.is_known(source.node(), next) {
+                return;
+            }
+            match birth::link(source.node(), Link { token: Weak::new(token), next, source: source.node() }) {
+                Some(link) => payload::<Links>(token).with_mut(|cell| (*cell).assume_init_mut().0 = link),
+                // Cancelled this moment.
+                None => return source.reason().map_or((), |reason| self.cancel(&reason)),
+            }
+            self.links += 1;
+        }
+    }
+
+    pub(crate) fn finish(self) -> Handle {
+        self.token
+    }
+
+    fn cancel(&mut self, reason: &Reason) {
+        self.token.cancel(reason);
+        // SAFETY: as in `add`.
+        unsafe { let_go(self.token.node(), &mut Bin::immediate()) };
+    }
+
+    /// Whether the source has been added before.
+    ///
+    /// # Safety
+    /// `first` is the first link of the token.
+    unsafe fn is_known(&mut self, source: *mut Node, first: *mut Node) -> bool {
+        if self.links > FEW {
+            return !self.seen.insert(source.addr());
+        }
+        let mut link = first;
+        while !link.is_null() {
+            // SAFETY: the token's handle on the link.
+            let (next, other) = unsafe {
+                payload::<Link>(link).with(|cell| {
+                    let link = (*cell).assume_init_ref();
+                    (link.next, link.source)
+                })
+            };
+            if ptr::eq(other, source) {
+                return true;
+            }
+            if self.links == FEW {
+                self.seen.insert(other.addr());
+            }
+            link = next;
+        }
+        if self.links == FEW {
+            self.seen.insert(source.addr());
+        }
+        false
+    }
 }
 
 /// The linked token of a link, with a child claim on it, unless it is gone.
@@ -30,29 +128,23 @@ impl Payload for Link {
 /// The caller keeps `link`, whose role that is.
 pub(super) unsafe fn target(link: *mut Node) -> Option<*mut Node> {
     // SAFETY: the payload is only written at birth and dropped at the end.
-    unsafe { payload::<Link>(link).with(|cell| (*cell).assume_init_ref().0.claim()) }
+    unsafe { payload::<Link>(link).with(|cell| (*cell).assume_init_ref().token.claim()) }
 }
 
-/// Puts the links into a linked token.
+/// The end of a linked token, or of its use for its sources: lets go of its links. Iterative, and not by drops: the token may
+/// be the last to hold another linked token, and that a further one.
 ///
 /// # Safety
-/// The caller made `node`, and nobody else reads or writes its payload before it is freed.
-pub(super) unsafe fn set_links(node: *mut Node, links: Vec<Handle>) {
-    // SAFETY: the caller's contract.
-    unsafe { payload::<Links>(node).with_mut(|cell| (*cell).assume_init_mut().0 = links) }
-}
-
-/// The end of a linked token: lets go of its links. Not by their own drops: the token may be the last to hold another
-/// linked token, and that a further one.
-///
-/// # Safety
-/// By I2 the node is the caller's alone.
+/// By I2 the node is the caller's alone, or nobody else has seen it but the links.
 pub(super) unsafe fn let_go(node: *mut Node, bin: &mut Bin) {
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller's contract; a link is kept by the token's handle until that is released.
     unsafe {
-        let Links(links) = payload::<Links>(node).with_mut(|cell| (*cell).assume_init_read());
-        for link in links {
-            release(link.into_node(), HANDLE, bin);
+        let mut link = payload::<Links>(node)
+            .with_mut(|cell| core::mem::replace(&mut (*cell).assume_init_mut().0, ptr::null_mut()));
+        while !link.is_null() {
+            let next = payload::<Link>(link).with(|cell| (*cell).assume_init_ref().next);
+            release(link, HANDLE, bin);
+            link = next;
         }
     }
 }

@@ -143,6 +143,7 @@ mod wake;
 
 pub(crate) use extended::Weak;
 pub(crate) use handle::Handle;
+pub(crate) use linked::Linking;
 pub(crate) use memory::empty_graveyard;
 pub(crate) use reason::Reason;
 pub(crate) use wait::Wait;

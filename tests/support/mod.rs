@@ -1,6 +1,7 @@
 //! What the test files share.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod callbacks;
 pub(crate) mod contexts;
 pub(crate) mod nodes;
 pub(crate) mod wakers;
