@@ -1,7 +1,8 @@
 //! For those who come from Go: what its package `context` offers, on top of [`CancellationToken`].
 //!
 //! A [`Context`] is a token that its holder cannot cancel, and a list of values. Cancelling is the right of whoever has the
-//! [`Canceller`] that came with it. There is no mechanism of its own here: every promise is the token's.
+//! [`Canceller`] that came with it. There is no mechanism of its own here: every promise is the token's. (On targets without
+//! compare-and-swap there is no such module.)
 //!
 //! | Go | here |
 //! |---|---|

@@ -34,7 +34,8 @@ pub mod blocking;
 mod blocking_wait;
 #[cfg(feature = "std")]
 mod cancel_when;
-#[cfg(all(feature = "alloc", not(cancel_tree_loom)))]
+// Its values are in an `Arc`, which targets without compare-and-swap do not have.
+#[cfg(all(feature = "alloc", target_has_atomic = "ptr", not(cancel_tree_loom)))]
 pub mod context;
 #[cfg(feature = "alloc")]
 pub mod future;

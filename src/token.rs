@@ -35,8 +35,8 @@ use core::hash::{Hash, Hasher};
 /// because another thread's step went through.
 ///
 /// Any operation may be interrupted at any instruction by a signal handler or interrupt that calls
-/// [`is_cancelled`](Self::is_cancelled) or [`cancel`](Self::cancel) on the same tree, if the wakers that this `cancel`
-/// finds may be run there. Creating, cloning and dropping tokens there is as safe as the allocator is.
+/// [`is_cancelled`](Self::is_cancelled) or [`cancel`](Self::cancel) on the same tree, if the wakers and callbacks that
+/// this `cancel` finds may be run there. Creating, cloning and dropping tokens there is as safe as the allocator is.
 ///
 /// # Overflow
 ///
@@ -77,7 +77,8 @@ impl CancellationToken {
     /// assert!(parent.child_token().is_cancelled());
     /// ```
     ///
-    /// Lock-free. One allocation of 96 bytes (64-bit targets), given back when the child and all below it are dropped.
+    /// Lock-free. One allocation of 96 bytes (64-bit targets; 120 below a deadline), given back when the child and all below
+    /// it are dropped.
     #[must_use = "a token that is dropped at once cancels nothing"]
     pub fn child_token(&self) -> Self {
         Self { handle: self.handle.child() }
@@ -87,13 +88,13 @@ impl CancellationToken {
     ///
     /// When the call returns, on any thread, whether or not it was the first, every descendant whose
     /// [`child_token`](Self::child_token) had returned before the call began says `true` to
-    /// [`is_cancelled`](Self::is_cancelled). All of them do so before the first waker is run. The tree is not cancelled
+    /// [`is_cancelled`](Self::is_cancelled). All of them do so before the first waker or callback is run. The tree is not cancelled
     /// in one instant: another thread may see a child cancelled before its parent, or the other way round, while the
     /// call runs.
     ///
-    /// The wakers of waiting tasks are run here, on the calling thread, after everything has been marked. Of
-    /// cancels that run at the same time, each wakes the waiters that it came to first: when a call returns, some may
-    /// still be about to be woken by another call.
+    /// The wakers of waiting tasks and the [callbacks](Self::on_cancel) are run here, on the calling thread, after everything
+    /// has been marked; in no particular order. Of cancels that run at the same time, each runs those that it came to
+    /// first: when a call returns, some may still be about to be run by another call.
     ///
     /// # Progress
     ///
@@ -102,8 +103,8 @@ impl CancellationToken {
     ///
     /// # Panics
     ///
-    /// If a waker panics, the others are woken all the same, and then the first panic goes on. (Without the feature
-    /// `std`, a second panic aborts the process.) The cancellation itself cannot fail.
+    /// If a waker or callback panics, the others are run all the same, and then the first panic goes on. (Without the
+    /// feature `std`, a second panic aborts the process.) The cancellation itself cannot fail.
     pub fn cancel(&self) {
         self.handle.cancel(&Reason::new(CancelKind::Cancelled));
     }
@@ -251,8 +252,8 @@ impl CancellationToken {
     /// if the cancel may come from a signal or interrupt handler, it has to be fit for that. If it panics, all other
     /// callbacks and wakers run all the same, and the panic reaches the caller of `cancel`, or of this function.
     ///
-    /// Lock-free. One allocation, which `f` is part of; none if the token is cancelled already. The registration is a handle
-    /// on the token, too. (Go: `AfterFunc`, which starts a goroutine for it.)
+    /// Lock-free. One allocation, of 120 bytes and `f` (64-bit targets); none if the token is cancelled already. The
+    /// registration is a handle on the token, too. (Go: `AfterFunc`, which starts a goroutine for it.)
     #[must_use = "dropping the registration unregisters the callback; `detach` leaves it registered"]
     pub fn on_cancel<F: FnOnce() + Send + 'static>(&self, f: F) -> Registration {
         self.try_on_cancel(f).unwrap_or_else(|f| {
@@ -292,8 +293,9 @@ impl CancellationToken {
     /// or callback. It does not depend on anything being polled. Only the call that was the *first* to mark the source does
     /// this: a second `cancel()` of it may return a little before.
     ///
-    /// Sources do not keep the linked token, and it does not keep their other handles: when it is dropped, nothing stays
-    /// behind in them. A source whose handles are all gone still passes on what its ancestors say.
+    /// Sources do not keep the linked token: when it is dropped, nothing stays behind in them. A source whose handles are all
+    /// gone still passes on what its ancestors, or its own sources, say; so a chain of linked tokens is kept whole by its
+    /// last one.
     ///
     /// Lock-free. One allocation for the token, and one for each source; from the 17th on, also of a set to find those that
     /// stand there twice, until the token is made.

@@ -57,6 +57,10 @@ impl Timer for AsyncIoTimer {
         since_origin(Instant::now())
     }
 
+    fn is_system_clock(&self) -> bool {
+        true
+    }
+
     fn arm(&self, at: Duration, alarm: Alarm) -> AsyncIoArmed {
         let Some(at) = instant(at) else { return AsyncIoArmed(None) };
         let armed = Arc::new(Shared {

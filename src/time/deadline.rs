@@ -64,7 +64,7 @@ impl CancellationToken {
     /// [`origin`](super::origin); to the nanosecond.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        instant(Duration::from_nanos(self.handle().deadline()?))
+        instant(self.handle().deadline().since_origin()?)
     }
 
     fn at(&self, at: Duration) -> Self {

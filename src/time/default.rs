@@ -38,6 +38,7 @@ pub(super) struct Armed(Box<dyn ErasedArmed>);
 
 trait Erased: Send + Sync {
     fn now(&self) -> Duration;
+    fn is_system_clock(&self) -> bool;
     fn arm(&self, at: Duration, alarm: Alarm) -> Armed;
 }
 
@@ -50,6 +51,9 @@ struct Of<T: Timer>(T::Armed);
 impl<T: Timer + 'static> Erased for T {
     fn now(&self) -> Duration {
         Timer::now(self)
+    }
+    fn is_system_clock(&self) -> bool {
+        Timer::is_system_clock(self)
     }
     fn arm(&self, at: Duration, alarm: Alarm) -> Armed {
         Armed(Box::new(Of::<T>(Timer::arm(self, at, alarm))))
@@ -67,6 +71,9 @@ impl Timer for Default {
 
     fn now(&self) -> Duration {
         self.0.now()
+    }
+    fn is_system_clock(&self) -> bool {
+        self.0.is_system_clock()
     }
     fn arm(&self, at: Duration, alarm: Alarm) -> Armed {
         self.0.arm(at, alarm)

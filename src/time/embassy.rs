@@ -35,7 +35,7 @@ use embassy_time::{Instant, TICK_HZ};
 ///
 /// # Progress
 ///
-/// Arming is one allocation of 40 bytes (on 64-bit targets) and otherwise lock-free, but for the wake-up of the task, which
+/// Arming is one allocation of 48 bytes (on 64-bit targets) and otherwise lock-free, but for the wake-up of the task, which
 /// is the executor's. Disarming is lock-free, wakes nobody, and allocates and frees nothing: it may be done in an interrupt.
 /// What has been disarmed is given back by the task when it is next up, at the latest after the token has been dropped.
 ///

@@ -103,6 +103,12 @@ pub trait Timer: Send + Sync {
     /// The time since the clock's origin. It never goes back, and it may stand still.
     fn now(&self) -> Duration;
 
+    /// Whether `now` is the time since [`origin`] that has passed in the world, to the resolution of the timer. A deadline on this
+    /// clock that is later than one which an ancestor has on it needs no alarm of its own. False if not said otherwise.
+    fn is_system_clock(&self) -> bool {
+        false
+    }
+
     /// Sees to it that [`alarm.fire()`](Alarm::fire) is called as soon as `now() >= at`, by whom is the timer's affair. The
     /// token is not visible to anybody else yet. If this panics, the token is dropped.
     fn arm(&self, at: Duration, alarm: Alarm) -> Self::Armed;

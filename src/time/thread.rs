@@ -30,7 +30,7 @@ static STARTED: AtomicU32 = AtomicU32::new(0);
 ///
 /// # Progress
 ///
-/// Arming is one allocation of 40 bytes (64-bit targets) and otherwise lock-free, but that the first starts the thread,
+/// Arming is one allocation of 48 bytes (64-bit targets) and otherwise lock-free, but that the first starts the thread,
 /// and that arming what is due before the thread next looks (while it sleeps: anything) unparks it. Disarming is
 /// lock-free, makes no system call, and allocates and frees nothing: it may be interrupted by, and run in, a signal handler.
 /// What has been disarmed is given back by the thread within about 5 ms after the token, too, has been dropped.
@@ -65,6 +65,10 @@ impl Timer for ThreadTimer {
 
     fn now(&self) -> Duration {
         since_origin(Instant::now())
+    }
+
+    fn is_system_clock(&self) -> bool {
+        true
     }
 
     fn arm(&self, at: Duration, alarm: Alarm) -> ThreadArmed {

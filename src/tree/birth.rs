@@ -1,7 +1,8 @@
 //! Birth of nodes.
 
 use super::callback::{self, Callback};
-use super::extended::{Extended, NEVER, Payload, birth_state, deadline};
+use super::deadline::Deadline;
+use super::extended::{Extended, Payload, birth_state, deadline};
 use super::memory::{allocate, allocate_extended, free, layout_of};
 use super::state::State;
 use super::{Node, at};
@@ -15,7 +16,7 @@ pub(super) fn root() -> *mut Node {
 }
 
 /// The same with a payload, born cancelled if there is a reason.
-pub(super) fn root_with<P: Payload>(deadline: u64, payload: P) -> *mut Node {
+pub(super) fn root_with<P: Payload>(deadline: Deadline, payload: P) -> *mut Node {
     allocate_extended(Extended::new(Node::root(birth_state(State::ROOT, P::ROLE)), deadline, payload))
 }
 
@@ -48,7 +49,7 @@ unsafe fn child_of_another(parent: *mut Node) -> *mut Node {
     // SAFETY: as in `child`.
     unsafe {
         let deadline = deadline(parent);
-        if deadline != NEVER {
+        if deadline != Deadline::NEVER {
             return child_with(parent, deadline, ());
         }
         let node = allocate(Node::child(State::CHILD, parent));
@@ -63,7 +64,7 @@ unsafe fn child_of_another(parent: *mut Node) -> *mut Node {
 ///
 /// # Safety
 /// As [`child`].
-pub(super) unsafe fn child_with<P: Payload>(parent: *mut Node, deadline: u64, payload: P) -> *mut Node {
+pub(super) unsafe fn child_with<P: Payload>(parent: *mut Node, deadline: Deadline, payload: P) -> *mut Node {
     // SAFETY: as in `child`.
     unsafe {
         let born = Node::child(birth_state(State::CHILD, P::ROLE), parent);
@@ -144,7 +145,7 @@ pub(super) unsafe fn link<P: Payload>(parent: *mut Node, payload: P) -> Option<*
 /// As [`waiter`].
 unsafe fn hidden<P: Payload>(parent: *mut Node, payload: P) -> *mut Node {
     let born = Node::hidden(birth_state(State::CHILD, P::ROLE), parent);
-    allocate_extended(Extended::new(born, NEVER, payload))
+    allocate_extended(Extended::new(born, Deadline::NEVER, payload))
 }
 
 /// Puts a new node at the front of its parent's list. False if the parent is cancelled; then its reason is there, too.

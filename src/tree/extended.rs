@@ -12,6 +12,7 @@
 //! *anchors*: others, the timer and the links, hold weak claims on them, counted in the tail. A weak claim keeps the
 //! node's memory and nothing else; to cancel the node its holder takes a child claim, if the node is not dead.
 
+use super::deadline::Deadline;
 use super::memory::Bin;
 use super::reason::Reason;
 use super::release::release;
@@ -21,9 +22,6 @@ use crate::primitives::{AcqRel, AtomicUsize, Relaxed, UnsafeCell, abort};
 use core::alloc::Layout;
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
-
-/// No deadline.
-pub(super) const NEVER: u64 = u64::MAX;
 
 /// What an extended node is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,8 +58,8 @@ pub(super) struct Tail {
     table: &'static Table,
     /// Who needs the memory: the tree, and each weak claim.
     memory: AtomicUsize,
-    /// The effective deadline: nanoseconds since the clock's origin, or [`NEVER`]. Written before anybody else can read it.
-    deadline: UnsafeCell<u64>,
+    /// The effective deadline. Written before anybody else can read it.
+    deadline: UnsafeCell<Deadline>,
 }
 
 /// What has to be known of a payload where its type is not.
@@ -107,7 +105,7 @@ pub(super) unsafe fn payload<'a, P: Payload>(node: *mut Node) -> &'a UnsafeCell<
 
 impl<P: Payload> Extended<P> {
     /// `node` is a new node that nobody has seen.
-    pub(super) fn new(node: Node, deadline: u64, payload: P) -> Self {
+    pub(super) fn new(node: Node, deadline: Deadline, payload: P) -> Self {
         Self {
             node,
             tail: Tail { table: Of::<P>::TABLE, memory: AtomicUsize::new(1), deadline: UnsafeCell::new(deadline) },
@@ -149,17 +147,23 @@ pub(super) unsafe fn role(node: *mut Node) -> Role {
 /// # Safety
 /// The caller keeps the node.
 #[inline]
-pub(super) unsafe fn deadline(node: *mut Node) -> u64 {
+pub(super) unsafe fn deadline(node: *mut Node) -> Deadline {
     // SAFETY: the caller's contract.
     // Relaxed: EXTENDED is there from birth.
-    unsafe { if at(node).state.load(Relaxed).is_extended() { tail(node).deadline.with(|cell| *cell) } else { NEVER } }
+    unsafe {
+        if at(node).state.load(Relaxed).is_extended() {
+            tail(node).deadline.with(|cell| *cell)
+        } else {
+            Deadline::NEVER
+        }
+    }
 }
 
 /// Gives a node another deadline.
 ///
 /// # Safety
 /// The node is extended, the caller holds a handle on it, and nobody else may look at its deadline yet.
-pub(super) unsafe fn set_deadline(node: *mut Node, deadline: u64) {
+pub(super) unsafe fn set_deadline(node: *mut Node, deadline: Deadline) {
     // SAFETY: the caller's contract.
     unsafe { tail(node).deadline.with_mut(|cell| *cell = deadline) };
 }

@@ -1,6 +1,7 @@
 //! The safe face of the tree: a counted reference to a node. Everything above it is safe code.
 
-use super::extended::{NEVER, Weak, deadline};
+use super::deadline::Deadline;
+use super::extended::{Weak, deadline};
 use super::linked::Links;
 use super::memory::empty_graveyard;
 use super::reason::Reason;
@@ -128,17 +129,15 @@ impl Handle {
 
 /// Deadlines and links.
 impl Handle {
-    /// The effective deadline, in nanoseconds since the clock's origin.
-    #[cfg(all(feature = "std", not(cancel_tree_loom)))]
-    pub(crate) fn deadline(&self) -> Option<u64> {
+    /// The effective deadline.
+    pub(crate) fn deadline(&self) -> Deadline {
         // SAFETY: our handle.
-        let deadline = unsafe { deadline(self.node()) };
-        (deadline != NEVER).then_some(deadline)
+        unsafe { deadline(self.node()) }
     }
 
-    /// A child with a deadline (nanoseconds, [`NEVER`] for none), which `arm` sets the timer for. If the child is cancelled
+    /// A child with a deadline, which `arm` sets the timer for. If the child is cancelled
     /// before that is done, `disarm` is called at once. One allocation, and what `arm` does.
-    pub(crate) fn timed<A: Send + 'static>(&self, at: u64, arm: impl FnOnce(Weak) -> A, disarm: fn(&A)) -> Self {
+    pub(crate) fn timed<A: Send + 'static>(&self, at: Deadline, arm: impl FnOnce(Weak) -> A, disarm: fn(&A)) -> Self {
         // SAFETY: as in `child`. The node is an anchor with this payload, and nobody else has a handle on it yet.
         unsafe {
             let own = at.min(deadline(self.node()));
@@ -152,7 +151,7 @@ impl Handle {
     }
 
     /// A child that is cancelled from birth, with the parent's reason or this one.
-    pub(crate) fn expired(&self, at: u64, reason: &Reason) -> Self {
+    pub(crate) fn expired(&self, at: Deadline, reason: &Reason) -> Self {
         // SAFETY: as in `child`.
         let child = unsafe { Self::adopt(birth::child_with(self.node(), at.min(deadline(self.node())), ())) };
         child.cancel(reason);
@@ -162,7 +161,7 @@ impl Handle {
     /// A root for a linked token.
     pub(super) fn linked(links: Links) -> Self {
         // SAFETY: a new node comes with one handle.
-        unsafe { Self::adopt(birth::root_with(NEVER, links)) }
+        unsafe { Self::adopt(birth::root_with(Deadline::NEVER, links)) }
     }
 }
 

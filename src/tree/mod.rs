@@ -125,6 +125,7 @@ mod birth;
 mod callback;
 mod cancel;
 mod collapse;
+mod deadline;
 mod extended;
 mod foreign;
 mod handle;
@@ -141,6 +142,7 @@ mod timed;
 mod wait;
 mod wake;
 
+pub(crate) use deadline::Deadline;
 pub(crate) use extended::Weak;
 pub(crate) use handle::Handle;
 pub(crate) use linked::Linking;

@@ -13,7 +13,7 @@
 //! with the reason of the parent. It comes *before* the mark in `head`; so whoever finds a node marked finds the reason,
 //! and nobody ever has to guess one for somebody else.
 
-use crate::primitives::{AcqRel, Acquire, AtomicPtr, AtomicUsize, Relaxed, Release, abort};
+use crate::primitives::{AcqRel, Acquire, AtomicPtr, AtomicUsize, Life, Relaxed, Release, abort};
 use crate::reason::{CancelKind, StaticCause};
 use alloc::boxed::Box;
 use core::error::Error;
@@ -29,6 +29,8 @@ const TAGS: usize = CANCELLED | DEADLINE | COUNTED;
 struct Shared {
     counts: AtomicUsize,
     error: Box<dyn Error + Send + Sync>,
+    /// Watches over it in models; nothing otherwise.
+    life: Life,
 }
 
 const _: () = assert!(align_of::<Shared>() > TAGS && align_of::<StaticCause>() > TAGS);
@@ -52,7 +54,7 @@ impl Reason {
 
     /// Two allocations, one of them the caller's.
     pub(crate) fn with_error(kind: CancelKind, error: Box<dyn Error + Send + Sync>) -> Self {
-        let shared = Box::new(Shared { counts: AtomicUsize::new(1), error });
+        let shared = Box::new(Shared { counts: AtomicUsize::new(1), error, life: Life::new() });
         Self::tagged(Box::into_raw(shared).cast(), kind, COUNTED)
     }
 
@@ -79,7 +81,9 @@ impl Reason {
             Some(unsafe { &*pointer.cast::<StaticCause>() }.error())
         } else {
             // SAFETY: by `with_error`; our count keeps it.
-            Some(&*unsafe { &*pointer.cast::<Shared>() }.error)
+            let shared = unsafe { &*pointer.cast::<Shared>() };
+            shared.life.check();
+            Some(&*shared.error)
         }
     }
 
@@ -158,6 +162,8 @@ impl Word {
         unsafe {
             // Release: my uses come before the free. Acquire: if I free it, everybody's do. (As in `Arc`.)
             if (*self.shared()).counts.fetch_sub(1, AcqRel) == 1 {
+                #[cfg(cancel_tree_loom)]
+                (*self.shared()).life.end();
                 drop(Box::from_raw(self.shared()));
             }
         }
