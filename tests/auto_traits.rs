@@ -2,7 +2,8 @@
 
 use cancel_tree::future::{FutureExt, RunUntilCancelledFuture, RunUntilCancelledFutureOwned};
 use cancel_tree::{
-    CancellationToken, DropGuard, DropGuardRef, WaitForCancellationFuture, WaitForCancellationFutureOwned,
+    CancelKind, CancellationToken, Cancelled, Cause, DropGuard, DropGuardRef, Finished, Registration, StaticCause,
+    Unregister, WaitForCancellationFuture, WaitForCancellationFutureOwned,
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any, assert_obj_safe, assert_type_eq_all};
 use std::cell::Cell;
@@ -53,6 +54,38 @@ assert_not_impl_any!(Race<PhantomPinned>: Unpin);
 assert_not_impl_any!(RaceOwned<PhantomPinned>: Unpin);
 assert_not_impl_any!(Race<&'static mut ()>: UnwindSafe);
 assert_not_impl_any!(RaceOwned<&'static mut ()>: UnwindSafe);
+
+assert_impl_all!(Cancelled: std::error::Error, Send, Sync, Unpin, Clone);
+assert_impl_all!(CancelKind: Send, Sync, Copy, Eq, Hash, Debug, std::fmt::Display);
+assert_impl_all!(Cause: Send, Sync, Debug, From<std::io::Error>, From<&'static StaticCause>, From<Cancelled>);
+// It would be in the way of `From<E: Error>`.
+assert_not_impl_any!(Cause: std::error::Error);
+assert_impl_all!(StaticCause: Send, Sync, Debug);
+assert_impl_all!(Registration: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Debug);
+assert_impl_all!(Finished: Future<Output = ()>, Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Debug);
+assert_impl_all!(Unregister: Send, Sync, Copy, Eq, Hash, Debug);
+// One callback, one owner.
+assert_not_impl_any!(Registration: Clone, Default);
+
+#[cfg(feature = "std")]
+mod with_std {
+    use super::*;
+    use cancel_tree::CancelWhen;
+    use cancel_tree::context::{Canceller, Context};
+    use cancel_tree::time::{Alarm, ManualTimer, ThreadTimer, Timer};
+
+    assert_impl_all!(Alarm: Send, Sync, Debug);
+    // It fires once, for one token.
+    assert_not_impl_any!(Alarm: Clone);
+    assert_impl_all!(ThreadTimer: Timer, Copy, Default);
+    assert_impl_all!(ManualTimer: Timer, Clone);
+    assert_impl_all!(Context: Send, Sync, Clone, Default, Debug, From<CancellationToken>);
+    assert_impl_all!(Canceller: Send, Sync, Clone, Debug);
+    // Who is handed a context cannot cancel its caller.
+    assert_not_impl_any!(Context: Into<CancellationToken>, AsRef<CancellationToken>, std::ops::Deref);
+    assert_impl_all!(CancelWhen: Send, Debug);
+    assert_not_impl_any!(CancelWhen: Clone);
+}
 
 // One name under both paths.
 assert_type_eq_all!(CancellationToken, cancel_tree::sync::CancellationToken);

@@ -95,6 +95,35 @@ fn a_source_that_stands_there_twice_counts_once() {
     });
 }
 
+/// C22: also those that are dropped as soon as they have been named, and whose place in memory the next one gets.
+#[test]
+fn sources_may_go_while_the_token_is_made() {
+    balanced(|| {
+        for n in [2, 40] {
+            let roots: Vec<_> = (0..n).map(|_| CancellationToken::new()).collect();
+            for last in [0, n / 2, n - 1] {
+                let roots: Vec<_> = roots.iter().map(|root| root.child_token()).collect();
+                let linked = CancellationToken::any(roots.iter().map(CancellationToken::child_token));
+                assert!(!linked.is_cancelled());
+                roots[last].cancel();
+                assert!(linked.is_cancelled(), "source {last} of {n} was missed");
+            }
+        }
+    });
+}
+
+/// C22: nothing is left behind when the sources cannot all be named.
+#[test]
+fn a_panic_while_the_sources_are_named_leaves_nothing() {
+    balanced(|| {
+        let root = CancellationToken::new();
+        let named = std::panic::catch_unwind(|| {
+            CancellationToken::any((0..3).map(|n| if n == 2 { panic!("no more") } else { root.child_token() }))
+        });
+        assert!(named.is_err());
+    });
+}
+
 /// C22.
 #[test]
 fn a_cancelled_source_gives_a_token_that_is_cancelled_from_birth() {

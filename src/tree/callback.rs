@@ -46,9 +46,9 @@ pub(super) unsafe fn take_callback<F: FnOnce() + Send + 'static>(node: *mut Node
 pub(super) unsafe fn prevent(node: *mut Node) -> bool {
     // SAFETY: the handle; SET to FREE makes the closure ours.
     unsafe {
-        // Relaxed: the closure was written before its birth, and its drop is ours. Acquire on failure: what came before the
-        // cancel (E6).
-        let prevented = at(node).slot.compare_exchange(slot::SET, slot::FREE, Relaxed, Acquire).is_ok();
+        // Relaxed: the closure was written before the node's birth, and its drop is ours. If a canceller has it, nothing follows
+        // from that; who wants to see what it did asks whether it has finished (E15).
+        let prevented = at(node).slot.compare_exchange(slot::SET, slot::FREE, Relaxed, Relaxed).is_ok();
         if prevented {
             discard_payload(node);
         }

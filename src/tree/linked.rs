@@ -5,7 +5,6 @@
 //! source, and no source keeps the token. A cancel that comes upon a link goes on in the linked token before it wakes
 //! anybody.
 
-use super::Node;
 use super::birth;
 use super::extended::{Payload, Role, Weak, deadline, payload, set_deadline};
 use super::handle::Handle;
@@ -13,6 +12,7 @@ use super::memory::Bin;
 use super::reason::Reason;
 use super::release::release;
 use super::state::HANDLE;
+use super::{Node, at};
 use alloc::collections::BTreeSet;
 use core::ptr;
 
@@ -29,7 +29,8 @@ pub(super) struct Link {
     token: Weak,
     /// The link before this one. Belongs to the token.
     next: *mut Node,
-    /// Which node the source is; not to be touched.
+    /// The source: a handle that belongs to the token in the making, so that no other source can have this address. When the
+    /// token is made, it is not to be touched any more.
     source: *mut Node,
 }
 // SAFETY: as `Links`, and `Weak`.
@@ -72,7 +73,10 @@ impl Linking {
                 return;
             }
             match birth::link(source.node(), Link { token: Weak::new(token), next, source: source.node() }) {
-                Some(link) => payload::<Links>(token).with_mut(|cell| (*cell).assume_init_mut().0 = link),
+                Some(link) => {
+                    at(source.node()).state.retain();
+                    payload::<Links>(token).with_mut(|cell| (*cell).assume_init_mut().0 = link);
+                }
                 // Cancelled this moment.
                 None => return source.reason().map_or((), |reason| self.cancel(&reason)),
             }
@@ -81,13 +85,28 @@ impl Linking {
     }
 
     pub(crate) fn finish(self) -> Handle {
-        self.token
+        self.token.clone()
     }
 
     fn cancel(&mut self, reason: &Reason) {
         self.token.cancel(reason);
+        self.let_go_of_sources();
         // SAFETY: as in `add`.
         unsafe { let_go(self.token.node(), &mut Bin::immediate()) };
+    }
+
+    /// Gives the handles on the sources back; to be done once for each link.
+    fn let_go_of_sources(&self) {
+        let mut bin = Bin::immediate();
+        // SAFETY: the token's handles on its links; the handles on the sources.
+        unsafe {
+            let mut link = payload::<Links>(self.token.node()).with(|cell| (*cell).assume_init_ref().0);
+            while !link.is_null() {
+                let (next, source) = neighbours(link);
+                release(source, HANDLE, &mut bin);
+                link = next;
+            }
+        }
     }
 
     /// Whether the source has been added before.
@@ -101,12 +120,7 @@ impl Linking {
         let mut link = first;
         while !link.is_null() {
             // SAFETY: the token's handle on the link.
-            let (next, other) = unsafe {
-                payload::<Link>(link).with(|cell| {
-                    let link = (*cell).assume_init_ref();
-                    (link.next, link.source)
-                })
-            };
+            let (next, other) = unsafe { neighbours(link) };
             if ptr::eq(other, source) {
                 return true;
             }
@@ -119,6 +133,27 @@ impl Linking {
             self.seen.insert(source.addr());
         }
         false
+    }
+}
+
+/// Also if the caller's iterator panics.
+impl Drop for Linking {
+    fn drop(&mut self) {
+        self.let_go_of_sources();
+    }
+}
+
+/// The link before this one, and the source.
+///
+/// # Safety
+/// The caller keeps `link`, whose role that is.
+unsafe fn neighbours(link: *mut Node) -> (*mut Node, *mut Node) {
+    // SAFETY: the payload is only written at birth and dropped at the end.
+    unsafe {
+        payload::<Link>(link).with(|cell| {
+            let link = (*cell).assume_init_ref();
+            (link.next, link.source)
+        })
     }
 }
 
