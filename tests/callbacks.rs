@@ -334,7 +334,7 @@ fn a_callback_is_one_allocation_and_a_cancel_that_runs_it_none() {
         let (registration, account) = measure(|| token.on_cancel(|| {}));
         assert_eq!(account.calls, 1);
         assert_eq!(measure(|| drop(registration)).1, Account { calls: 1, bytes: -account.bytes });
-        let (kept, nodes) = (token.on_cancel(|| {}), live());
+        let (nodes, kept) = (live(), token.on_cancel(|| {}));
         token.on_cancel(|| {}).detach();
         assert_eq!(measure(|| token.cancel()).1.calls, 0);
         assert_eq!(measure(|| token.on_cancel(|| {}).detach()).1.calls, 0);

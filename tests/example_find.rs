@@ -323,8 +323,58 @@ fn the_timeout_cancels_the_search() {
     tree.endless("endless/file");
     let outcome = find(["--timeout".as_ref(), "0.25".as_ref(), "needle".as_ref(), tree.0.as_os_str()]);
     assert_eq!(outcome.status, 1);
-    let unfinished = format!("left unfinished: {}", shown(&tree.0.join("endless")));
-    outcome.says("--timeout: cancel() took").says("cancelled by --timeout").says(&unfinished);
+    let unfinished = format!("left unfinished: {} (--timeout)", shown(&tree.0.join("endless")));
+    outcome.says("cancelled by --timeout: ").says(" after the deadline").says(&unfinished);
+    // That was the timer's thread.
+    assert!(!outcome.said.contains("cancel() took"), "{}", outcome.said);
+}
+
+#[test]
+fn of_two_deadlines_the_one_that_has_passed_is_told() {
+    let tree = Tree::new();
+    tree.endless("endless/file");
+    let search = |timeout: &str, per_dir_timeout: &str| {
+        let options = ["--timeout", timeout, "--per-dir-timeout", per_dir_timeout, "needle", shown(&tree.0)];
+        let outcome = find(options);
+        assert_eq!(outcome.status, 1);
+        outcome
+    };
+    let endless = tree.0.join("endless");
+    let outcome = search("1", "3600");
+    outcome.says("cancelled by --timeout").says(&format!("left unfinished: {} (--timeout)", shown(&endless)));
+    assert!(!outcome.said.contains("--per-dir-timeout"), "{}", outcome.said);
+    let outcome = search("3600", "2");
+    outcome.says(&format!("cancelled by --per-dir-timeout: {}", shown(&endless)));
+    assert!(!outcome.said.contains("--timeout"), "{}", outcome.said);
+}
+
+#[test]
+fn a_deadline_that_passes_at_once_ends_the_search_before_it_has_found_anything() {
+    let tree = Tree::new();
+    tree.file("a/file.txt", "needle\n");
+    tree.file("file.txt", "needle\n");
+    let outcome = find(["--timeout", "0", "needle", shown(&tree.0)]);
+    assert_eq!((outcome.status, outcome.lines.len()), (1, 0));
+    outcome.says("of 1 directories").says(&format!("left unfinished: {} (--timeout)", shown(&tree.0)));
+    let outcome = find(["--per-dir-timeout", "0", "needle", shown(&tree.0)]);
+    assert_eq!((outcome.status, outcome.lines.len()), (1, 0));
+    outcome.says("of 1 directories").says(&format!("cancelled by --per-dir-timeout: {}", shown(&tree.0)));
+}
+
+#[test]
+fn nodes_with_deadlines_are_counted_and_given_back() {
+    let tree = Tree::new();
+    for number in 0..100 {
+        tree.file(format!("{number}/file.txt"), "needle\n");
+    }
+    // The root, the search with its deadline, and a token for each of 101 directories.
+    let outcome = find(["--timeout", "3600", "needle", shown(&tree.0)]);
+    outcome.says("100 matches").says("is left, of 103 ");
+    // And for each, one for the own entries, and the callback that passes on the end of its time.
+    let outcome = find(["--timeout", "3600", "--per-dir-timeout", "3600", "needle", shown(&tree.0)]);
+    outcome.says("100 matches").says("is left, of 305 ");
+    let outcome = find(["--per-dir-timeout", "3600", "needle", shown(&tree.0)]);
+    outcome.says("100 matches").says("is left, of 304 ");
 }
 
 #[test]
@@ -356,7 +406,7 @@ fn ctrl_c_cancels_the_search() {
     child.stdout = Some(output);
     let outcome = end(child, &line);
     assert_eq!((outcome.status, outcome.lines.len()), (0, 1));
-    let unfinished = format!("left unfinished: {}", shown(&tree.0.join("endless")));
+    let unfinished = format!("left unfinished: {} (Ctrl-C)", shown(&tree.0.join("endless")));
     outcome.says("Ctrl-C: cancel() took").says("cancelled by Ctrl-C").says(&unfinished);
 }
 

@@ -11,11 +11,11 @@ use std::sync::{Barrier, mpsc};
 use std::thread;
 use support::contexts::{HOUR, PLAIN, Why, because, derive, look};
 use support::wakers::Counter;
-use support::{PATIENCE, Random, balanced, settles};
+use support::{PATIENCE, Random, settles};
 
 #[test]
 fn a_fresh_context_is_not_done() {
-    balanced(|| {
+    settles(|| {
         let timer = ManualTimer::new();
         for parent in [Context::background(), Context::default(), CancellationToken::new().into()] {
             assert_eq!(look(&parent), None);
@@ -27,7 +27,7 @@ fn a_fresh_context_is_not_done() {
 
 #[test]
 fn a_cancel_is_seen_at_once_by_all_below_and_by_nobody_else() {
-    balanced(|| {
+    settles(|| {
         let timer = ManualTimer::new();
         let (top, _top) = Context::background().with_cancel();
         let ((parent, canceller), (sibling, _sibling)) = (top.with_cancel(), top.with_cancel());
@@ -51,7 +51,7 @@ fn a_cancel_is_seen_at_once_by_all_below_and_by_nobody_else() {
 
 #[test]
 fn what_is_derived_from_a_done_context_is_done_for_the_same_reason() {
-    balanced(|| {
+    settles(|| {
         let timer = ManualTimer::new();
         let (parent, canceller) = Context::background().with_cancel();
         assert!(canceller.cancel_with(Why(1)));
@@ -162,7 +162,7 @@ fn values(ctx: &Context) -> [Option<usize>; 3] {
 
 #[test]
 fn in_a_chain_of_many_layers_one_cancel_ends_the_leaf_and_the_values_stay() {
-    balanced(|| {
+    settles(|| {
         let (timer, mut random) = (ManualTimer::new(), Random(13));
         for round in 0..100 {
             let mut layers = vec![(Context::background(), [None; 3], None)];
@@ -200,7 +200,7 @@ fn in_a_chain_of_many_layers_one_cancel_ends_the_leaf_and_the_values_stay() {
 /// C6.
 #[test]
 fn the_first_cause_to_reach_a_context_is_its_cause() {
-    balanced(|| {
+    settles(|| {
         let pair = || {
             let (parent, of_parent) = Context::background().with_cancel();
             let (child, of_child) = parent.with_cancel();

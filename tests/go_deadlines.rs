@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use support::contexts::{HOUR, PLAIN, Why, because, derive, look};
 use support::nodes::live;
 use support::wakers::Counter;
-use support::{balanced, measure, settles};
+use support::{measure, settles};
 
 type Look = Option<(CancelKind, Option<usize>)>;
 
@@ -28,7 +28,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// C19.
 #[test]
 fn a_deadline_that_has_come_gives_a_context_that_is_done_from_the_start() {
-    balanced(|| {
+    settles(|| {
         let timer = ManualTimer::new();
         timer.set(HOUR);
         let top = Context::background();
@@ -57,7 +57,7 @@ fn a_deadline_that_has_come_gives_a_context_that_is_done_from_the_start() {
 /// C20: nobody polls.
 #[test]
 fn a_deadline_ends_the_context_and_all_below_at_its_time_and_not_before() {
-    balanced(|| {
+    settles(|| {
         let timer = ManualTimer::new();
         let (top, _top) = Context::background().with_cancel();
         let (ctx, _canceller) = top.with_timer(&timer, HOUR);
@@ -83,7 +83,7 @@ fn a_deadline_ends_the_context_and_all_below_at_its_time_and_not_before() {
 /// C19.
 #[test]
 fn the_earlier_deadline_counts_the_parents_or_ones_own() {
-    balanced(|| {
+    settles(|| {
         let timer = ManualTimer::new();
         let at = |seconds| Some(origin() + seconds * SECOND);
         let (parent, _parent) = Context::background().with_timer(&timer, 20 * SECOND);
@@ -111,7 +111,7 @@ fn the_earlier_deadline_counts_the_parents_or_ones_own() {
 /// C6, C19.
 #[test]
 fn of_a_cancel_and_an_expiry_the_first_says_why_and_the_other_changes_nothing() {
-    balanced(|| {
+    settles(|| {
         let timer = ManualTimer::new();
         let make = |cause: Option<usize>| match cause {
             None => Context::background().with_timer(&timer, timer.now() + HOUR),
@@ -172,7 +172,7 @@ fn a_cancel_and_an_expiry_at_the_same_time_leave_one_reason() {
 
 #[test]
 fn a_callback_runs_after_the_expiry_or_at_once_if_that_is_over() {
-    balanced(|| {
+    settles(|| {
         let timer = ManualTimer::new();
         let runs = Arc::new(AtomicUsize::new(0));
         let count = || {
@@ -196,7 +196,7 @@ fn a_callback_runs_after_the_expiry_or_at_once_if_that_is_over() {
 /// What a timer fires may start the next.
 #[test]
 fn a_callback_may_derive_and_cancel_what_has_deadlines() {
-    balanced(|| {
+    settles(|| {
         let timer = ManualTimer::new();
         let top = CancellationToken::new();
         let ctx = Context::from(top.clone());
@@ -221,7 +221,7 @@ fn a_callback_may_derive_and_cancel_what_has_deadlines() {
 #[test]
 fn a_hundred_thousand_timeouts_of_an_hour_leave_nothing() {
     const MANY: usize = if cfg!(miri) { 100 } else { 100_000 };
-    balanced(|| {
+    settles(|| {
         let timer = ManualTimer::new();
         let (top, _top) = Context::background().with_cancel();
         let (_, account) = measure(|| {

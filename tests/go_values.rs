@@ -11,12 +11,12 @@ use std::thread;
 use support::contexts::{HOUR, PLAIN, Why, because, look, why};
 use support::nodes::live;
 use support::wakers::Counter;
-use support::{PATIENCE, balanced, measure, on_a_small_stack, settles};
+use support::{PATIENCE, measure, on_a_small_stack, settles};
 
 /// C23.
 #[test]
 fn without_cancel_keeps_the_values_and_nothing_else() {
-    balanced(|| {
+    settles(|| {
         let (parent, canceller) = Context::background().with_value(5_u8).with_timeout(HOUR);
         let detached = parent.with_value("inner").without_cancel();
         assert!(parent.deadline().is_some());
@@ -39,7 +39,7 @@ fn without_cancel_keeps_the_values_and_nothing_else() {
 
 #[test]
 fn a_callback_runs_once_after_the_cancel_or_never_if_it_was_stopped() {
-    balanced(|| {
+    settles(|| {
         let (ctx, canceller) = Context::background().with_cancel();
         let runs = Arc::new(AtomicUsize::new(0));
         let count = || {
@@ -96,7 +96,7 @@ fn nobody_else_waits_for_a_callback() {
 /// C7. In Go, this is what leaks.
 #[test]
 fn a_canceller_that_is_dropped_cancels_nothing_and_a_guard_does() {
-    balanced(|| {
+    settles(|| {
         let before = live();
         let (ctx, canceller) = Context::background().with_cancel();
         drop(canceller.clone());
@@ -114,7 +114,7 @@ fn a_canceller_that_is_dropped_cancels_nothing_and_a_guard_does() {
 
 #[test]
 fn a_token_from_a_context_follows_it_and_does_not_lead() {
-    balanced(|| {
+    settles(|| {
         let token = CancellationToken::new();
         let ctx = Context::from(token.clone());
         let child = ctx.child_token();
@@ -130,7 +130,7 @@ fn a_token_from_a_context_follows_it_and_does_not_lead() {
 /// C23.
 #[test]
 fn values_live_beside_the_tree() {
-    balanced(|| {
+    settles(|| {
         let (ctx, _canceller) = Context::background().with_cancel();
         let nodes = live();
         let (with, account) = measure(|| ctx.with_value(1_u32));
@@ -152,7 +152,7 @@ fn values_live_beside_the_tree() {
 #[test]
 fn a_million_values_are_dropped_on_a_small_stack_also_by_two_threads_at_once() {
     const VALUES: usize = if cfg!(miri) { 1000 } else { 1_000_000 };
-    balanced(|| {
+    settles(|| {
         let counted = Arc::new(());
         let mut ctx = Context::background();
         let mut shared = Vec::new();
@@ -178,7 +178,7 @@ fn a_million_values_are_dropped_on_a_small_stack_also_by_two_threads_at_once() {
 #[test]
 fn contexts_go_to_any_thread() {
     fn is<T: Send + Sync + Clone + 'static>(_: &T) {}
-    balanced(|| {
+    settles(|| {
         let (ctx, canceller) = Context::background().with_value(1_u8).with_cancel();
         is(&ctx);
         is(&canceller);
@@ -191,7 +191,7 @@ fn contexts_go_to_any_thread() {
 /// Go 1.19 allocates twice for a child that is created and cancelled, and four times for a timeout.
 #[test]
 fn no_operation_allocates_more_than_it_says() {
-    balanced(|| {
+    settles(|| {
         let timer = ManualTimer::new();
         let (parent, _parent) = Context::background().with_cancel();
         // The timer keeps what it needs to keep several.

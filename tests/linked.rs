@@ -131,10 +131,11 @@ fn a_cancelled_source_gives_a_token_that_is_cancelled_from_birth() {
         let (sources, watch) = (sources(4), Arc::new(()));
         sources[2].cancel_with(Source(2));
         sources[1].cancel_with(Source(1));
+        let nodes = live();
         let linked = CancellationToken::any(&sources);
         assert_eq!((because(&linked), because(&linked.child_token())), (Some(1), Some(1)));
         // Nothing was left in the others.
-        let nodes = live();
+        assert_eq!(live(), nodes + 1);
         drop(linked);
         assert_eq!(live(), nodes);
         let counted = watch.clone();

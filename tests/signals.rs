@@ -1,14 +1,18 @@
 //! Signal handlers that cancel, and look at the flags of, the very tree that the interrupted thread is just changing
 //! (C10): on the same thread, at any instruction.
 //!
+//! (Reasons, callbacks, links and timers: `signals_extended.rs`.)
+//!
 //! Three seconds, or `CANCEL_TREE_STRESS_SECONDS`, or `CANCEL_TREE_STRESS_ROUNDS` trees. One test alone in its binary:
 //! the handler's world is static.
 #![cfg(all(target_os = "linux", not(miri)))]
 
+#[path = "support/fire.rs"]
+mod fire;
 mod support;
 
 use cancel_tree::CancellationToken;
-use std::mem::{MaybeUninit, zeroed};
+use fire::{Fire, arm, is_quiet, set_quiet};
 use std::ptr::null_mut;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, compiler_fence};
@@ -60,10 +64,7 @@ static OPERATION: AtomicUsize = AtomicUsize::new(Operation::Idle as usize);
 static HITS: [AtomicUsize; OPERATIONS.len()] = [const { AtomicUsize::new(0) }; OPERATIONS.len()];
 static CANCELS: AtomicUsize = AtomicUsize::new(0);
 
-/// The handler lets the tree alone.
-static QUIET: AtomicBool = AtomicBool::new(true);
 static RANDOM: AtomicU64 = AtomicU64::new(0);
-static TIMER: AtomicPtr<libc::c_void> = AtomicPtr::new(null_mut());
 
 /// What the handler has found wrong. It may not panic itself.
 static C2_BROKEN: AtomicUsize = AtomicUsize::new(0);
@@ -90,7 +91,7 @@ extern "C" fn handler(_signal: libc::c_int) {
     // SAFETY: errno of this thread; the handler leaves it as it was.
     let errno = unsafe { *libc::__errno_location() };
     let mut random = Random(RANDOM.load(Relaxed));
-    if !QUIET.load(Relaxed) {
+    if !is_quiet() {
         HITS[OPERATION.load(Relaxed)].fetch_add(1, Relaxed);
         let calls = nodes::calls();
         let number = (0..8).map(|_| random.below(COUNT.load(Relaxed).max(1))).find(|&number| token(number).is_some());
@@ -113,54 +114,6 @@ extern "C" fn handler(_signal: libc::c_int) {
     RANDOM.store(random.next(), Relaxed);
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = errno };
-}
-
-/// One signal in so many nanoseconds; 0: none. Each signal is armed by the handler of the last one, so that the thread
-/// gets on however slow the handler is.
-fn arm(nanoseconds: usize) {
-    // SAFETY: plain numbers; zero is a value for all of them.
-    let mut time: libc::itimerspec = unsafe { zeroed() };
-    time.it_value.tv_nsec = nanoseconds.try_into().expect("less than a second");
-    // SAFETY: a timer that was created; `timer_settime` may be called by signal handlers.
-    unsafe { libc::timer_settime(TIMER.load(Relaxed), 0, &raw const time, null_mut()) };
-}
-
-/// Has `SIGUSR1` sent to this thread, and to no other.
-struct Fire;
-
-impl Fire {
-    fn open() -> Self {
-        // SAFETY: the structures are plain data for which zero is a value, and live during the calls.
-        unsafe {
-            let mut action: libc::sigaction = zeroed();
-            action.sa_sigaction = handler as *const () as usize;
-            action.sa_flags = libc::SA_RESTART;
-            assert_eq!(libc::sigaction(libc::SIGUSR1, &raw const action, null_mut()), 0);
-            let mut event: libc::sigevent = zeroed();
-            event.sigev_notify = libc::SIGEV_THREAD_ID;
-            event.sigev_signo = libc::SIGUSR1;
-            event.sigev_notify_thread_id = libc::gettid();
-            let mut timer = MaybeUninit::uninit();
-            assert_eq!(libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, timer.as_mut_ptr()), 0);
-            TIMER.store(timer.assume_init(), Relaxed);
-        }
-        arm(50_000);
-        Self
-    }
-}
-
-impl Drop for Fire {
-    fn drop(&mut self) {
-        QUIET.store(true, SeqCst);
-        // SAFETY: the timer that `open` made. A signal that is still on its way finds it gone, and does nothing.
-        unsafe { libc::timer_delete(TIMER.load(Relaxed)) };
-    }
-}
-
-fn set_quiet(quiet: bool) {
-    compiler_fence(SeqCst);
-    QUIET.store(quiet, SeqCst);
-    compiler_fence(SeqCst);
 }
 
 /// Tells the handler what it interrupts.
@@ -281,7 +234,7 @@ fn a_signal_handler_may_cancel_the_tree_that_it_has_interrupted() {
     let (mut done, mut random, mut rounds) = (until_done(3), Random(1), 0);
     let count = |hits: &[AtomicUsize]| hits.iter().map(|hits| hits.load(Relaxed)).sum::<usize>();
     balanced(|| {
-        let _fire = Fire::open();
+        let _fire = Fire::open(handler);
         // However few rounds there are to be: not without a hit.
         while !done() || count(&HITS[1..]) == 0 {
             rounds += 1;

@@ -4,11 +4,20 @@
 //! cargo run --release --example find -- PATTERN PATH
 //! ```
 //!
-//! Every directory is a task, and its token is a child of its parent directory's token. The first `--max-count` lines,
-//! `--timeout` or Ctrl-C cancel the token above the root, and with it the whole search; `--per-dir-timeout` cancels the
-//! token of one directory, and with it that directory and all below it, while its siblings go on. Listing and reading
-//! run in smol's blocking pool and look at the token once per entry and once per chunk. Nothing is abandoned: a task
-//! ends when all that it has begun has ended, so that the time from `cancel()` to the end of the last task can be told.
+//! Every directory is a task, and its token is a child of its parent directory's token:
+//!
+//! ```text
+//! search             cancelled by the first `--max-count` lines or Ctrl-C, with that as the cause, or by its deadline,
+//! │                  `--timeout`
+//! └─ directory       the root; cancelled if its own entries took too long
+//!    ├─ own entries  their deadline is `--per-dir-timeout`; gone when they have been listed and read
+//!    └─ directory    one each, and so on
+//! ```
+//!
+//! So a directory that takes too long ends with all below it, while its siblings go on. Listing and reading run in
+//! smol's blocking pool and look at the token once per entry and once per chunk. Nothing is abandoned: a task ends when
+//! all that it has begun has ended, so that the time from `cancel()` to the end of the last task can be told. Who has
+//! cancelled, and when, nobody has to note: the token's reason tells.
 //!
 //! At the end, when every token is dropped, no node of the token tree may be left on the heap. The example counts them,
 //! with an allocator of its own, and fails if there is one.
@@ -21,20 +30,22 @@ mod options;
 mod output;
 mod scan;
 mod search;
+mod why;
 
 use async_signal::{Signal, Signals};
 use options::{Command, Options};
 use output::{escaped, say, size};
-use search::{Search, Stopped, Why};
+use search::Search;
 use smol::channel::{Receiver, TryRecvError};
 use smol::stream::StreamExt;
-use smol::{Timer, future, unblock};
+use smol::{future, unblock};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::process::{ExitCode, exit};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 use std::{fs, thread};
+use why::Why;
 
 #[global_allocator]
 static ALLOCATOR: nodes::Counting = nodes::Counting;
@@ -67,11 +78,11 @@ fn main() -> ExitCode {
         }
     };
 
-    nodes::learn_layout();
+    nodes::learn_layouts();
     let status = smol::block_on(run(options, is_directory));
 
     // Every token has been dropped.
-    let (left, made, peak) = (nodes::live(), nodes::made(), nodes::peak());
+    let (left, made, peak) = (nodes::left(), nodes::made(), nodes::peak());
     if left != 0 {
         say(format_args!("{left} of {made} nodes of the token tree are left"));
         return ExitCode::from(NODES_LEFT);
@@ -112,7 +123,7 @@ async fn run(options: Options, is_directory: bool) -> u8 {
         unblock(|| printer.join()).await.expect("printing does not panic");
         ended
     };
-    let ended = future::or(work, future::or(timeout(&search), interrupt(&search, interrupts))).await;
+    let ended = future::or(work, interrupt(&search, interrupts)).await;
 
     let search = Arc::into_inner(search).expect("the tasks have ended");
     summarize(&search, begun, ended);
@@ -157,15 +168,6 @@ fn print(search: &Search, lines: &Receiver<String>) {
     lines.close();
 }
 
-/// Stops the search when its time is over. Never ready.
-async fn timeout<T>(search: &Search) -> T {
-    if let Some(limit) = search.options.timeout {
-        Timer::after(limit).await;
-        search.stop(Why::Timeout);
-    }
-    future::pending().await
-}
-
 /// Stops the search at the first Ctrl-C, and the process at the next. Never ready.
 async fn interrupt<T>(search: &Search, interrupts: Option<Signals>) -> T {
     if let Some(mut interrupts) = interrupts {
@@ -190,20 +192,22 @@ fn summarize(search: &Search, begun: Instant, ended: Instant) {
         say(format_args!("{errors} errors, {skipped} skipped that are neither directories nor regular files"));
     }
 
-    if let Some(Stopped { why, at }) = search.stopped() {
-        match ended.checked_duration_since(at) {
-            Some(late) => say(format_args!("cancelled by {why}: the last task was gone {late:.1?} after cancel()")),
-            None => say(format_args!("cancelled by {why}: the last task was gone before")),
+    if let Some(stopped) = search.stopped() {
+        let event = if stopped.why == Why::Timeout { "the deadline" } else { "cancel()" };
+        match ended.checked_duration_since(stopped.at) {
+            Some(late) => say(format_args!("cancelled by {stopped}: the last task was gone {late:.1?} after {event}")),
+            None => say(format_args!("cancelled by {stopped}: the last task was gone before")),
         }
     }
     let cuts = search.cuts();
     for (path, late) in &cuts.overdue {
         let path = escaped(path.as_os_str());
-        say(format_args!("cancelled by --per-dir-timeout: {path}: its last task was gone {late:.1?} after cancel()"));
+        say(format_args!("cancelled by --per-dir-timeout: {path}: its last task was gone {late:.1?} after that"));
     }
     and_more(cuts.overdue_count, cuts.overdue.len());
-    for path in &cuts.unfinished {
-        say(format_args!("left unfinished: {}", escaped(path.as_os_str())));
+    for (path, stopped) in &cuts.unfinished {
+        let why = stopped.map_or(String::new(), |stopped| format!(" ({stopped})"));
+        say(format_args!("left unfinished: {}{why}", escaped(path.as_os_str())));
     }
     and_more(cuts.unfinished_count, cuts.unfinished.len());
     if cuts.not_begun > 0 {

@@ -3,11 +3,12 @@
 use crate::options::Options;
 use crate::output::{escaped, excerpt, say};
 use crate::scan::{Found, scan};
-use cancel_tree::CancellationToken;
+use crate::why::{Stopped, Why, limited};
+use cancel_tree::{CancellationToken, Registration};
 use memchr::memmem::Finder;
 use smol::channel::{Receiver, Sender, bounded, unbounded};
 use smol::lock::{Semaphore, SemaphoreGuardArc};
-use smol::{Task, Timer, future, future::FutureExt, unblock};
+use smol::{Task, future::FutureExt, unblock};
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, ReadDir};
@@ -15,9 +16,9 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
-use std::{fmt, io, thread};
+use std::{io, thread};
 
 /// Entries that are listed at once.
 const BATCH: usize = 128;
@@ -30,9 +31,8 @@ const NAMED: usize = 8;
 pub(crate) struct Search {
     pub(crate) options: Options,
     pattern: Finder<'static>,
-    /// The token of the whole search; that of the root directory is its child.
+    /// The token of the whole search, with its deadline; that of the root directory is its child.
     token: CancellationToken,
-    stopped: OnceLock<Stopped>,
     /// One permit for each directory that is being listed and read.
     permits: Arc<Semaphore>,
     /// How many files each of them may have open.
@@ -40,23 +40,6 @@ pub(crate) struct Search {
     lines: Sender<String>,
     pub(crate) counts: Counts,
     cuts: Mutex<Cuts>,
-}
-
-/// Why and when the whole search was cancelled.
-#[derive(Clone, Copy)]
-pub(crate) struct Stopped {
-    pub(crate) why: Why,
-    pub(crate) at: Instant,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Why {
-    MaxCount,
-    Timeout,
-    Interrupt,
-    /// Nobody reads the output any more.
-    BrokenPipe,
-    OutputFailed,
 }
 
 #[derive(Default)]
@@ -72,11 +55,11 @@ pub(crate) struct Counts {
 /// What was left undone.
 #[derive(Default)]
 pub(crate) struct Cuts {
-    /// Directories that took too long, and how long after their cancel the last task below them ended.
+    /// Directories that took too long, and how long after their deadline the last task below them ended.
     pub(crate) overdue: Vec<(PathBuf, Duration)>,
     pub(crate) overdue_count: u64,
-    /// Directories that were begun and not finished, for any reason.
-    pub(crate) unfinished: Vec<PathBuf>,
+    /// Directories that were begun and not finished, because of what happened to one above or the whole search.
+    pub(crate) unfinished: Vec<(PathBuf, Option<Stopped>)>,
     pub(crate) unfinished_count: u64,
     /// Directories that were found and not begun.
     pub(crate) not_begun: u64,
@@ -85,8 +68,6 @@ pub(crate) struct Cuts {
 struct Directory {
     path: PathBuf,
     token: CancellationToken,
-    /// When it was cancelled for itself alone.
-    overdue: OnceLock<Instant>,
     unfinished: AtomicBool,
 }
 
@@ -113,9 +94,8 @@ impl Search {
         let (lines, found) = bounded(LINES);
         let search = Self {
             pattern: Finder::new(&options.pattern).into_owned(),
+            token: limited(&CancellationToken::new(), options.timeout, Why::Timeout),
             options,
-            token: CancellationToken::new(),
-            stopped: OnceLock::new(),
             permits: Arc::new(Semaphore::new(cores.clamp(4, 32))),
             readers: cores.clamp(2, 8),
             lines,
@@ -127,17 +107,17 @@ impl Search {
 
     /// Cancels the whole search. `true` if this call was the first to do so.
     pub(crate) fn stop(&self, why: Why) -> bool {
-        let at = Instant::now();
-        let first = self.stopped.set(Stopped { why, at }).is_ok();
+        let stopped = Stopped { why, at: Instant::now() };
+        let first = self.token.cancel_with(stopped);
         if first {
-            self.token.cancel();
-            say(format_args!("{why}: cancel() took {:.1?}", at.elapsed()));
+            say(format_args!("{stopped}: cancel() took {:.1?}", stopped.at.elapsed()));
         }
         first
     }
 
+    /// Why the whole search was cancelled, by `stop` or its deadline.
     pub(crate) fn stopped(&self) -> Option<Stopped> {
-        self.stopped.get().copied()
+        Stopped::of(&self.token)
     }
 
     /// Searches all that is at `path`. When this is ready, nothing runs any more that was begun for it.
@@ -149,7 +129,8 @@ impl Search {
             self.begin(root, permit, ended);
             join(&end).await;
         } else {
-            self.read(&Arc::new(root), self.options.path.clone()).await;
+            let token = root.token.clone();
+            self.read(&Arc::new(root), &token, self.options.path.clone()).await;
         }
         self.lines.close();
     }
@@ -174,12 +155,17 @@ impl Search {
         let (ended, end) = unbounded();
         let mut below = Below { waiting: Vec::new(), running: 0, ended };
 
-        let own_entries = self.own_entries(&directory, &mut below);
-        match self.options.per_dir_timeout {
-            None => own_entries.await,
-            // Not dropped when it is late, only cancelled: its readers have to be waited for.
-            Some(limit) => future::or(own_entries, directory.cancel_after(limit)).await,
+        // A deadline holds for all below its token, as long as that lives. So this one is on a token beside those of the
+        // subdirectories, and goes with the own entries. When it passes, the directory is cancelled with all below it.
+        let own = limited(&directory.token, self.options.per_dir_timeout, Why::PerDirTimeout);
+        let at_once = self.options.per_dir_timeout.map(|_| cancel_with_own(&own, &directory.token));
+        self.own_entries(&directory, &own, &mut below).await;
+        // Again: the callback may be about to run when it is unregistered.
+        let overdue = overdue(&own);
+        if let Some(stopped) = overdue {
+            directory.token.cancel_with(stopped);
         }
+        drop((at_once, own));
 
         let mut permit = Some(permit);
         loop {
@@ -203,12 +189,12 @@ impl Search {
             permit = Some(join(&end).await);
             below.running -= 1;
         }
-        self.note(&directory);
+        self.note(&directory, overdue);
         permit.expect("the last that ended gave it back")
     }
 
     /// Lists a directory and reads its files, and begins as many of its subdirectories as there are free permits for.
-    async fn own_entries(self: &Arc<Self>, directory: &Arc<Directory>, below: &mut Below) {
+    async fn own_entries(self: &Arc<Self>, directory: &Arc<Directory>, own: &CancellationToken, below: &mut Below) {
         let path = directory.path.clone();
         let mut listing = match unblock(move || fs::read_dir(path)).await {
             Ok(listing) => Some(listing),
@@ -218,8 +204,8 @@ impl Search {
 
         let mut readers: VecDeque<Task<()>> = VecDeque::with_capacity(self.readers);
         while let Some(open) = listing {
-            let (search, of) = (self.clone(), directory.clone());
-            let (rest, batch) = unblock(move || search.list(open, &of)).await;
+            let (search, of, token) = (self.clone(), directory.clone(), own.clone());
+            let (rest, batch) = unblock(move || search.list(open, &of, &token)).await;
             listing = rest;
             for entry in batch {
                 match entry {
@@ -231,7 +217,7 @@ impl Search {
                         if readers.len() == self.readers {
                             readers.pop_front().expect("at least one may read").await;
                         }
-                        readers.push_back(self.read(directory, path));
+                        readers.push_back(self.read(directory, own, path));
                     }
                 }
             }
@@ -242,10 +228,15 @@ impl Search {
     }
 
     /// The next entries of a directory, and the listing if there are more. Blocks.
-    fn list(&self, mut listing: ReadDir, directory: &Directory) -> (Option<ReadDir>, Vec<Entry>) {
+    fn list(
+        &self,
+        mut listing: ReadDir,
+        directory: &Directory,
+        token: &CancellationToken,
+    ) -> (Option<ReadDir>, Vec<Entry>) {
         let mut batch = Vec::new();
         for _ in 0..BATCH {
-            if directory.token.is_cancelled() {
+            if token.is_cancelled() {
                 directory.unfinished.store(true, Relaxed);
                 return (None, batch);
             }
@@ -269,13 +260,12 @@ impl Search {
     }
 
     /// Begins to read a file, in the blocking pool.
-    fn read(self: &Arc<Self>, directory: &Arc<Directory>, path: PathBuf) -> Task<()> {
-        let (search, directory) = (self.clone(), directory.clone());
-        unblock(move || search.read_blocking(&directory, &path))
+    fn read(self: &Arc<Self>, directory: &Arc<Directory>, token: &CancellationToken, path: PathBuf) -> Task<()> {
+        let (search, directory, token) = (self.clone(), directory.clone(), token.clone());
+        unblock(move || search.read_blocking(&directory, &token, &path))
     }
 
-    fn read_blocking(&self, directory: &Directory, path: &Path) {
-        let token = &directory.token;
+    fn read_blocking(&self, directory: &Directory, token: &CancellationToken, path: &Path) {
         let not_to_the_end = || directory.unfinished.store(true, Relaxed);
         if token.is_cancelled() {
             return not_to_the_end();
@@ -314,17 +304,18 @@ impl Search {
     }
 
     /// Notes what was left undone in a directory whose tasks have ended.
-    fn note(&self, directory: &Directory) {
+    fn note(&self, directory: &Directory, overdue: Option<Stopped>) {
         let mut cuts = self.cuts();
-        if let Some(cancelled_at) = directory.overdue.get() {
+        if let Some(stopped) = overdue {
             cuts.overdue_count += 1;
             if cuts.overdue.len() < NAMED {
-                cuts.overdue.push((directory.path.clone(), cancelled_at.elapsed()));
+                cuts.overdue.push((directory.path.clone(), stopped.at.elapsed()));
             }
         } else if directory.unfinished.load(Relaxed) {
             cuts.unfinished_count += 1;
             if cuts.unfinished.len() < NAMED {
-                cuts.unfinished.push(directory.path.clone());
+                let why = Stopped::of(&directory.token);
+                cuts.unfinished.push((directory.path.clone(), why));
             }
         }
     }
@@ -334,30 +325,9 @@ impl Search {
     }
 }
 
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::MaxCount => "--max-count",
-            Self::Timeout => "--timeout",
-            Self::Interrupt => "Ctrl-C",
-            Self::BrokenPipe => "the end of the output's reader",
-            Self::OutputFailed => "the failure of the output",
-        })
-    }
-}
-
 impl Directory {
     fn new(path: PathBuf, parent: &CancellationToken) -> Self {
-        Self { path, token: parent.child_token(), overdue: OnceLock::new(), unfinished: AtomicBool::new(false) }
-    }
-
-    /// Cancels this directory, and all below it, if this is polled for so long. Never ready.
-    async fn cancel_after(&self, limit: Duration) {
-        if self.token.run_until_cancelled(Timer::after(limit)).await.is_some() {
-            let _ = self.overdue.set(Instant::now());
-            self.token.cancel();
-        }
-        future::pending().await
+        Self { path, token: parent.child_token(), unfinished: AtomicBool::new(false) }
     }
 }
 
@@ -367,6 +337,23 @@ impl Below {
         search.begin(directory, permit, self.ended.clone());
         self.running += 1;
     }
+}
+
+/// Cancels all of a directory when the time of its own entries is over, for as long as the registration is kept.
+pub(crate) fn cancel_with_own(own: &CancellationToken, all: &CancellationToken) -> Registration {
+    let (its, all) = (own.clone(), all.clone());
+    own.on_cancel(move || {
+        if let Some(stopped) = overdue(&its) {
+            all.cancel_with(stopped);
+        }
+    })
+}
+
+/// Why a directory is cancelled whose own entries have taken too long. (The deadline of a directory above comes down as a
+/// cancel, with the same cause.)
+fn overdue(own: &CancellationToken) -> Option<Stopped> {
+    let by_deadline = own.reason().is_some_and(|reason| reason.is_deadline_exceeded());
+    Stopped::of(own).filter(|stopped| by_deadline && stopped.why == Why::PerDirTimeout)
 }
 
 /// Waits until one more task has ended. If that was by a panic, it goes on here.

@@ -340,6 +340,16 @@ fn step(op: Op) -> Caught {
             let taken = take(&mut world.guards, guard);
             world.tokens.extend(taken.map(|(guard, name)| (guard.disarm(), name)));
         }),
+        // Of these, `hostile_callbacks`.
+        Op::CancelWith { .. }
+        | Op::OnCancel { .. }
+        | Op::Unregister { .. }
+        | Op::DropRegistration { .. }
+        | Op::Detach { .. }
+        | Op::Finished { .. }
+        | Op::Any { .. }
+        | Op::Timed { .. }
+        | Op::Advance { .. } => {}
     }
     Ok(())
 }

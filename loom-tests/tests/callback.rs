@@ -244,3 +244,24 @@ fn who_waits_for_the_end_of_a_callback_is_woken_when_it_is_prevented() {
         assert_eq!(fate.drops(), 1);
     });
 }
+
+#[test]
+fn two_who_wait_for_the_end_of_a_callback_are_woken() {
+    explore("finished, finished", 4, 20, || {
+        let root = CancellationToken::new();
+        let fate = Fate::default();
+        let registration = Arc::new(root.on_cancel(fate.callback()));
+        let wait = |registration: &Arc<Registration>| {
+            let registration = registration.clone();
+            loom::thread::spawn(move || {
+                let (counter, waker) = Counter::new();
+                let mut finished = registration.finished();
+                assert!(poll(&mut finished, &waker).is_pending());
+                (counter, finished)
+            })
+        };
+        let waits = [wait(&registration), wait(&registration)].map(|wait| wait.join().unwrap());
+        root.cancel();
+        assert_eq!(waits.map(|(counter, _finished)| counter.wakes()), [1, 1]);
+    });
+}

@@ -144,25 +144,23 @@ pub(super) unsafe fn detach(parent: *mut Node, node: *mut Node) {
     // SAFETY: the handles; `parent` has one, so it is no relay, and nobody moves the node.
     unsafe {
         at(parent).state.keep();
-        // Acquire (E7): a canceller that has given back his claim has set FIRED before.
-        let mut state = at(node).state.load(Acquire);
+        let mut state = at(node).state.load(Relaxed); // Relaxed: the step looks again.
         loop {
-            // Relaxed: as above.
-            if !state.is_linked() || at(node).slot.load(Relaxed) != slot::SET {
-                // It has been run, or is about to be: nothing to keep it for.
+            if !state.is_linked() {
+                // The token is cancelled, and the claim on it gone; the canceller has run this, or is about to.
                 release(node, HANDLE, &mut bin);
                 release(parent, HANDLE, &mut bin);
                 return;
             }
-            // Release (E7): my uses. Acquire (E7): as above.
-            match at(node).state.replace(state, state.detached(), AcqRel, Acquire) {
+            // Release (E7): my uses. Acquire (E7): a canceller that has given back his claim has set FIRED before that.
+            match at(node).state.replace(state, state.detached(), AcqRel, Relaxed) {
                 Ok(()) => break,
                 Err(newer) => state = newer,
             }
         }
-        // The claim that we took with that step keeps the node for this look: a canceller may have come and gone between the
-        // first look and the step (the state was the same again), and not known that the node's end is his to see to. One who
-        // is still there, or comes later, knows it.
+        // The claim that we took with that step keeps the node for this look: a canceller may have come and gone before the
+        // step, and not known that the node's end was his to see to. One who is still there, or comes later, knows it.
+        // Relaxed: acquired by the step.
         let duty = if at(node).slot.load(Relaxed) == slot::SET {
             at(node).state.release_detached()
         } else {

@@ -41,6 +41,15 @@ pub(crate) fn settles<R>(f: impl FnOnce() -> R) -> R {
 /// For what has to happen, if not on time: longer than any loaded machine needs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Waits until it says true, for however long a loaded machine may need.
+pub(crate) fn wait_until(mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < PATIENCE, "it never came");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// What one thread has done with the allocator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Account {

@@ -1,181 +1,336 @@
 //! What the crate has to do, said as plainly as possible. Nothing is unlinked or collapsed here: nodes stay in a list
-//! for ever, and how many of them the crate may keep is a definition, [`Tree::live_nodes`].
+//! for ever, and how many of them the crate may keep is a definition, [`Tree::live`].
 
-use std::task::Poll;
+use std::collections::BTreeSet;
+
+mod waits;
+pub(crate) use waits::{Race, Wait};
 
 pub(crate) const WAKERS: usize = 4;
 pub(crate) type Id = usize;
 
-/// A token, or a hidden child for a second waiter. A child comes later in the list than its parent.
+/// Why something is cancelled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Why {
+    Plain,
+    Deadline,
+    /// A static cause, by its number.
+    Static(usize),
+    /// A cause on the heap, by its number.
+    Heap(usize),
+}
+
+/// What a node is. A node of a later kind comes later in the list than what it names.
+#[derive(Clone)]
+enum Role {
+    /// A token, or a hidden child for a second waiter.
+    Plain,
+    /// A token that stays what it is when it has no handle any more: with a timer of its own.
+    Timed,
+    /// The same, with these links.
+    Linked(Vec<Id>),
+    /// A hidden child of a source. (This one comes before what it names.)
+    Link { target: Id },
+    /// A hidden child with a closure.
+    Callback { callback: usize, detached: bool },
+    /// The token that is cancelled when a callback has finished.
+    Finished { callback: usize },
+}
+
 struct Node {
+    /// It comes earlier in the list.
     parent: Option<Id>,
+    role: Role,
     handles: usize,
-    cancelled: bool,
+    why: Option<Why>,
+    /// The number of the cancel that reached it; 0 if none has.
+    by: usize,
+    /// In nanoseconds of the clock.
+    deadline: Option<u64>,
+    /// Its memory has been given back.
+    gone: bool,
     /// A waiter has put its waker into the node itself.
     slot_taken: bool,
 }
 
-#[derive(Clone, Copy)]
-enum Place {
-    Nowhere,
-    Slot,
-    Hidden(Id),
+/// What has become of a callback.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fate {
+    Waits,
+    /// By the cancel of that number.
+    Ran(usize),
+    /// It was unregistered, refused, or went with its token.
+    Dropped,
 }
 
-/// A future that waits for a token, alone or in a race with another future.
-pub(crate) struct Wait {
-    node: Id,
-    /// The future holds the handle itself, and drops it when a race is decided.
-    owned: bool,
-    place: Place,
-    waker: Option<usize>,
-    pub(crate) race: Option<Race>,
-}
-
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Race {
-    /// The token has been looked at, so that the other future now comes first.
-    pub(crate) looked: bool,
-    pub(crate) decided: bool,
-    pub(crate) ready: bool,
-    pub(crate) polls: u32,
+pub(crate) struct Callback {
+    pub(crate) fate: Fate,
+    node: Option<Id>,
+    finished: Option<Id>,
 }
 
 #[derive(Default)]
 pub(crate) struct Tree {
     nodes: Vec<Node>,
     pub(crate) waits: Vec<Wait>,
+    pub(crate) callbacks: Vec<Callback>,
+    /// Deadlines with the tokens that they are armed for, in the order in which that was done.
+    alarms: Vec<(u64, Id)>,
+    pub(crate) now: u64,
+    /// The causes on the heap that have not been dropped.
+    pub(crate) causes: BTreeSet<usize>,
     /// Nodes that cancels have found dead, up to the next drop of a handle.
     buried: usize,
+    cancels: usize,
     pub(crate) woken: [usize; WAKERS],
 }
 
 impl Tree {
-    fn node(&mut self, parent: Option<Id>) -> Id {
-        let cancelled = parent.is_some_and(|parent| self.nodes[parent].cancelled);
-        self.nodes.push(Node { parent, handles: 1, cancelled, slot_taken: false });
+    fn node(&mut self, parent: Option<Id>, role: Role) -> Id {
+        let (mut why, mut by, mut deadline) = (None, 0, None);
+        if let Some(parent) = parent {
+            Node { why, by, deadline, .. } = self.nodes[parent];
+        }
+        self.nodes.push(Node { parent, role, handles: 1, why, by, deadline, gone: false, slot_taken: false });
         self.nodes.len() - 1
     }
     pub(crate) fn root(&mut self) -> Id {
-        self.node(None)
+        self.node(None, Role::Plain)
     }
     pub(crate) fn child(&mut self, parent: Id) -> Id {
-        self.node(Some(parent))
+        self.node(Some(parent), Role::Plain)
     }
     pub(crate) fn retain(&mut self, node: Id) {
         self.nodes[node].handles += 1;
     }
     pub(crate) fn release(&mut self, node: Id) {
         self.nodes[node].handles -= 1;
-        self.buried = 0;
+        self.settle();
+    }
+    /// One of each. As [`release`](Self::release) for one after the other, in less time.
+    #[allow(dead_code, reason = "for those who make a whole tree at once")]
+    pub(crate) fn release_all(&mut self, nodes: impl IntoIterator<Item = Id>) {
+        nodes.into_iter().for_each(|node| self.nodes[node].handles -= 1);
+        self.settle();
     }
     pub(crate) fn is_cancelled(&self, node: Id) -> bool {
-        self.nodes[node].cancelled
+        self.why(node).is_some()
+    }
+    pub(crate) fn why(&self, node: Id) -> Option<Why> {
+        self.nodes[node].why
+    }
+    /// The number of the cancel that reached it first; 0 if it was linked and born so, or is not cancelled.
+    pub(crate) fn cancelled_by(&self, node: Id) -> usize {
+        self.nodes[node].by
+    }
+    pub(crate) fn deadline(&self, node: Id) -> Option<u64> {
+        self.nodes[node].deadline
     }
 
-    pub(crate) fn cancel(&mut self, node: Id) {
-        let before = self.live_nodes();
-        self.nodes[node].cancelled = true;
-        for child in node..self.nodes.len() {
-            self.nodes[child].cancelled |= self.nodes[child].parent.is_some_and(|parent| self.nodes[parent].cancelled);
+    /// A child with a timer of its own, on the tree's clock.
+    pub(crate) fn timed(&mut self, parent: Id, at: u64) -> Id {
+        let expired = at <= self.now;
+        let child = self.node(Some(parent), if expired { Role::Plain } else { Role::Timed });
+        let deadline = &mut self.nodes[child].deadline;
+        *deadline = Some(deadline.map_or(at, |parents| parents.min(at)));
+        if expired {
+            self.cancel(child, Why::Deadline);
+        } else if !self.is_cancelled(child) {
+            self.alarms.push((at, child));
         }
+        child
+    }
+
+    /// How many timers are armed.
+    pub(crate) fn pending(&self) -> usize {
+        self.alarms.iter().filter(|(_, node)| !self.nodes[*node].gone && !self.is_cancelled(*node)).count()
+    }
+
+    /// Moves the clock: what is due is cancelled in the order of the deadlines, and among equal ones in that of the timers.
+    pub(crate) fn advance(&mut self, by: u64) {
+        self.now += by;
+        let (mut due, rest): (Vec<_>, Vec<_>) = self.alarms.drain(..).partition(|(at, _)| *at <= self.now);
+        self.alarms = rest;
+        due.sort_by_key(|(at, _)| *at);
+        for (_, node) in due {
+            if !self.nodes[node].gone && !self.is_cancelled(node) {
+                self.cancel(node, Why::Deadline);
+                self.settle();
+            }
+        }
+    }
+
+    /// A token with several sources.
+    pub(crate) fn any(&mut self, sources: &[Id]) -> Id {
+        let why = sources.iter().find_map(|&source| self.why(source));
+        let deadline = sources.iter().filter_map(|&source| self.deadline(source)).min();
+        let each: BTreeSet<Id> = if why.is_none() { sources.iter().copied().collect() } else { BTreeSet::new() };
+        let target = self.nodes.len() + each.len();
+        let links = each.into_iter().map(|source| self.node(Some(source), Role::Link { target })).collect();
+        let token = self.node(None, Role::Linked(links));
+        (self.nodes[token].why, self.nodes[token].deadline) = (why, deadline);
+        token
+    }
+
+    /// True if there is a registration: the token is not cancelled. Otherwise the callback is run, or handed back.
+    pub(crate) fn on_cancel(&mut self, token: Id, hand_back: bool) -> bool {
+        let callback = self.callbacks.len();
+        let (fate, node) = if !self.is_cancelled(token) {
+            self.retain(token);
+            (Fate::Waits, Some(self.node(Some(token), Role::Callback { callback, detached: false })))
+        } else if hand_back {
+            (Fate::Dropped, None)
+        } else {
+            (Fate::Ran(self.cancels), None)
+        };
+        self.callbacks.push(Callback { fate, node, finished: None });
+        node.is_some()
+    }
+
+    /// Unregisters, by a drop or in words. What the callback had become before.
+    pub(crate) fn unregister(&mut self, callback: usize) -> Fate {
+        let Callback { fate, node, finished } = &mut self.callbacks[callback];
+        let (before, node) = (*fate, *node);
+        if let (Fate::Waits, finished) = (before, *finished) {
+            *fate = Fate::Dropped;
+            if let Some(finished) = finished {
+                self.cancel(finished, Why::Plain);
+            }
+        }
+        self.give_up(node);
+        before
+    }
+
+    pub(crate) fn detach(&mut self, callback: usize) {
+        let node = self.callbacks[callback].node;
+        if let Some(Role::Callback { detached, .. }) = node.map(|node| &mut self.nodes[node].role) {
+            *detached = true;
+        }
+        self.give_up(node);
+    }
+
+    /// A registration goes, and with it its handle on its token.
+    fn give_up(&mut self, node: Option<Id>) {
+        if let Some(node) = node {
+            let token = self.nodes[node].parent.expect("a callback is below its token");
+            self.nodes[node].handles -= 1;
+            self.release(token);
+        }
+    }
+
+    /// A handle on the token that waits for the end of a callback, unless that has come.
+    pub(crate) fn finished(&mut self, callback: usize) -> Option<Id> {
+        if self.callbacks[callback].fate != Fate::Waits {
+            return None;
+        }
+        match self.callbacks[callback].finished {
+            Some(finished) => self.retain(finished),
+            None => self.callbacks[callback].finished = Some(self.node(None, Role::Finished { callback })),
+        }
+        self.callbacks[callback].finished
+    }
+
+    /// Everything below gets the same reason, unless it has one; so does what is linked to it. True if this decided.
+    pub(crate) fn cancel(&mut self, node: Id, why: Why) -> bool {
+        if self.is_cancelled(node) {
+            return false;
+        }
+        let before = self.live_nodes();
+        self.cancels += 1;
+        (self.nodes[node].why, self.nodes[node].by) = (Some(why), self.cancels);
+        if let Why::Heap(cause) = why {
+            self.causes.insert(cause);
+        }
+        for id in node..self.nodes.len() {
+            let above = self.nodes[id].parent.and_then(|parent| self.why(parent));
+            let reached = above.or_else(|| match &self.nodes[id].role {
+                Role::Linked(links) => links.iter().find_map(|&link| self.why(link)),
+                // Whatever it was that the callback ran for.
+                Role::Finished { callback } => {
+                    matches!(self.callbacks[*callback].fate, Fate::Ran(_)).then_some(Why::Plain)
+                }
+                _ => None,
+            });
+            if let (false, Some(why)) = (self.is_cancelled(id), reached) {
+                (self.nodes[id].why, self.nodes[id].by) = (Some(why), self.cancels);
+            }
+            if let (Role::Callback { callback, .. }, true) = (&self.nodes[id].role, self.is_cancelled(id)) {
+                let fate = &mut self.callbacks[*callback].fate;
+                if *fate == Fate::Waits {
+                    *fate = Fate::Ran(self.cancels);
+                }
+            }
+        }
+        self.wake();
+        self.buried += before - self.live_nodes();
+        true
+    }
+
+    fn wake(&mut self) {
         for wait in &mut self.waits {
-            if self.nodes[wait.node].cancelled {
+            if self.nodes[wait.node].why.is_some() {
                 wait.waker.take().into_iter().for_each(|waker| self.woken[waker] += 1);
             }
         }
-        self.buried += before - self.live_nodes();
+    }
+
+    /// A handle has been dropped: what cancels have found dead is given back, and what was left to itself ends with that.
+    pub(crate) fn settle(&mut self) {
+        self.buried = 0;
+        let live = self.live();
+        for (node, live) in self.nodes.iter_mut().zip(&live) {
+            node.gone = !live;
+        }
+        for id in 0..self.nodes.len() {
+            let (true, Role::Callback { callback, .. }) = (self.nodes[id].gone, &self.nodes[id].role) else { continue };
+            let Callback { fate, finished, .. } = &mut self.callbacks[*callback];
+            if *fate == Fate::Waits {
+                *fate = Fate::Dropped;
+                if let Some(finished) = *finished {
+                    self.cancel(finished, Why::Plain);
+                }
+            }
+        }
+        self.buried = 0;
+        self.causes.retain(|&cause| self.nodes.iter().any(|node| !node.gone && node.why == Some(Why::Heap(cause))));
+    }
+
+    pub(crate) fn live_nodes(&self) -> usize {
+        self.buried + self.live().into_iter().filter(|live| *live).count()
     }
 
     /// A node has to be there for its handles. Without a handle it is there if it passes on to several branches, or as
-    /// the root of one. A cancelled node passes nothing on any more.
-    pub(crate) fn live_nodes(&self) -> usize {
+    /// the root of one; if it carries something, as long as there is a branch. A cancelled node passes nothing on any more.
+    /// A callback that is left to itself is no branch: it is there as long as its token is. A link is there for its target.
+    fn live(&self) -> Vec<bool> {
         let mut branches = vec![0; self.nodes.len()];
-        let mut live = self.buried;
-        for (id, node) in self.nodes.iter().enumerate().rev() {
-            let passes_on = if node.cancelled { 0 } else { branches[id] };
-            live += usize::from(node.handles > 0 || passes_on > 1 || (passes_on == 1 && node.parent.is_none()));
-            if let Some(parent) = node.parent {
-                branches[parent] += usize::from(node.handles > 0 || passes_on > 0);
+        let mut carries = vec![false; self.nodes.len()];
+        let mut live = vec![false; self.nodes.len()];
+        let waits = |callback: usize| self.callbacks[callback].fate == Fate::Waits;
+        for node in &self.nodes {
+            if let (Role::Callback { callback, detached: true }, Some(parent)) = (&node.role, node.parent) {
+                carries[parent] |= waits(*callback);
             }
+        }
+        for (id, node) in self.nodes.iter().enumerate().rev() {
+            let needed = match node.role {
+                Role::Link { target } => live[target],
+                _ => node.handles > 0,
+            };
+            let stays = node.parent.is_none() || carries[id] || matches!(node.role, Role::Timed | Role::Linked(_));
+            let passes_on = if node.why.is_some() { 0 } else { branches[id] };
+            live[id] = needed || passes_on > 1 || (passes_on == 1 && stays);
+            if let Some(parent) = node.parent {
+                branches[parent] += usize::from(needed || passes_on > 0);
+            }
+        }
+        for (id, node) in self.nodes.iter().enumerate() {
+            live[id] |= match (&node.role, node.parent) {
+                (Role::Callback { callback, detached: true }, Some(parent)) => waits(*callback) && live[parent],
+                (Role::Finished { callback }, _) => self.callbacks[*callback].node.is_some_and(|node| live[node]),
+                _ => false,
+            };
         }
         live
-    }
-
-    /// A future with a handle that it owns, or that its maker keeps for it.
-    pub(crate) fn wait(&mut self, node: Id, owned: bool, race: Option<Race>) -> usize {
-        self.waits.push(Wait { node, owned, place: Place::Nowhere, waker: None, race });
-        let wait = self.waits.len() - 1;
-        if race.is_some_and(|race| race.looked) && self.is_cancelled(node) {
-            self.decide(wait);
-        }
-        wait
-    }
-
-    /// `Some` is what the other future gave: how often it was polled.
-    pub(crate) fn poll(&mut self, wait: usize, waker: usize) -> Poll<Option<u32>> {
-        let Wait { node, place, race, .. } = &mut self.waits[wait];
-        let (node, place, cancelled) = (*node, *place, self.nodes[*node].cancelled);
-        if let Some(race) = race {
-            if race.decided {
-                return Poll::Ready(None);
-            }
-            if race.looked || !cancelled {
-                race.polls += 1;
-                if race.ready {
-                    let polls = race.polls;
-                    self.decide(wait);
-                    return Poll::Ready(Some(polls));
-                }
-            }
-            race.looked = true;
-        }
-        if cancelled {
-            if race.is_some() {
-                self.decide(wait)
-            } else {
-                self.deregister(wait)
-            }
-            return Poll::Ready(None);
-        }
-        if let Place::Nowhere = place {
-            let taken = std::mem::replace(&mut self.nodes[node].slot_taken, true);
-            self.waits[wait].place = if taken { Place::Hidden(self.child(node)) } else { Place::Slot };
-        }
-        self.waits[wait].waker = Some(waker);
-        Poll::Pending
-    }
-
-    fn deregister(&mut self, wait: usize) {
-        let Wait { node, place, waker, .. } = &mut self.waits[wait];
-        *waker = None;
-        match std::mem::replace(place, Place::Nowhere) {
-            Place::Nowhere => {}
-            Place::Slot => self.nodes[*node].slot_taken = false,
-            Place::Hidden(hidden) => self.release(hidden),
-        }
-    }
-
-    fn decide(&mut self, wait: usize) {
-        self.deregister(wait);
-        let Wait { node, owned, race, .. } = &mut self.waits[wait];
-        race.iter_mut().for_each(|race| race.decided = true);
-        if let (true, node) = (*owned, *node) {
-            self.release(node);
-        }
-    }
-
-    /// The future is dropped, and the handle with it unless it has gone already.
-    pub(crate) fn drop_wait(&mut self, wait: usize) {
-        self.deregister(wait);
-        let Wait { node, owned, race, .. } = self.waits[wait];
-        if !(owned && race.is_some_and(|race| race.decided)) {
-            self.release(node);
-        }
-    }
-
-    /// How many waiters hold on to a waker.
-    pub(crate) fn held(&self, waker: usize) -> usize {
-        self.waits.iter().filter(|wait| wait.waker == Some(waker)).count()
     }
 }
