@@ -152,8 +152,9 @@ pub(super) unsafe fn detach(parent: *mut Node, node: *mut Node) {
                 release(parent, HANDLE, &mut bin);
                 return;
             }
-            // Release (E7): my uses. Acquire (E7): a canceller that has given back his claim has set FIRED before that.
-            match at(node).state.replace(state, state.detached(), AcqRel, Relaxed) {
+            // Acquire (E7): a canceller that has given back his claim has set FIRED before that. (My uses are released with the
+            // claim that this takes.)
+            match at(node).state.replace(state, state.detached(), Acquire, Relaxed) {
                 Ok(()) => break,
                 Err(newer) => state = newer,
             }
