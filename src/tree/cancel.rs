@@ -31,13 +31,19 @@ pub(super) const FIRST_VISITOR: u32 = VISITOR;
 ///
 /// # Safety
 /// The caller holds a handle or a child claim on `root`.
+#[inline]
 pub(super) unsafe fn cancel(root: *mut Node, reason: &Reason) -> bool {
     // SAFETY: the claim.
+    // Acquire (E8): done means that everything below is flagged.
+    unsafe { !at(root).head.load(Acquire).is_done() && cancel_anew(root, reason) }
+}
+
+/// # Safety
+/// As [`cancel`].
+#[inline(never)]
+unsafe fn cancel_anew(root: *mut Node, reason: &Reason) -> bool {
+    // SAFETY: the claim.
     unsafe {
-        // Acquire (E8): done means that everything below is flagged.
-        if at(root).head.load(Acquire).is_done() {
-            return false;
-        }
         let decided = at(root).reason.decide_by(reason);
         let mut waited = Waited::none();
         let mut bin = Bin::deferred();

@@ -72,6 +72,7 @@ impl Handle {
     }
 
     /// True if this call decided the reason.
+    #[inline]
     pub(crate) fn cancel(&self, reason: &Reason) -> bool {
         // SAFETY: our handle.
         unsafe { cancel::cancel(self.node(), reason) }
