@@ -1,0 +1,111 @@
+use super::*;
+
+fn after(state: Word, claims: Word) -> (Word, Duty) {
+    let (state, duty) = State(state).released(claims);
+    (state.0, duty)
+}
+
+#[test]
+fn the_last_claim_on_a_linked_node_obliges_to_bury_it() {
+    assert_eq!(after(HANDLE | LINKED, HANDLE), (LINKED, Duty::Bury));
+    assert_eq!(after(CHILD | LINKED, CHILD), (LINKED, Duty::Bury));
+}
+
+#[test]
+fn the_last_claim_on_a_root_frees_it() {
+    assert_eq!(after(HANDLE, HANDLE), (0, Duty::Free));
+}
+
+#[test]
+fn a_node_that_becomes_a_relay_is_pinned_in_the_same_step() {
+    assert_eq!(after(HANDLE | CHILD | LINKED, HANDLE), (CHILD | LINKED | PINNED, Duty::Relocate));
+    assert_eq!(after((2 * CHILD) | LINKED, CHILD), (CHILD | LINKED | PINNED, Duty::Relocate));
+}
+
+#[test]
+fn a_pinned_node_that_becomes_a_relay_again_is_marked_for_its_holder() {
+    assert_eq!(after((2 * CHILD) | LINKED | PINNED, CHILD), (CHILD | LINKED | PINNED | RETRY, Duty::None));
+}
+
+#[test]
+fn a_node_that_dies_under_the_pin_is_left_to_the_holder() {
+    assert_eq!(after(CHILD | LINKED | PINNED, CHILD), (LINKED | PINNED, Duty::None));
+    assert_eq!(after(CHILD | PINNED, CHILD), (PINNED, Duty::None));
+}
+
+#[test]
+fn a_node_that_stays_is_never_a_relay() {
+    let stays = EXTENDED | STAYS;
+    assert_eq!(after(HANDLE | CHILD | LINKED | stays, HANDLE), (CHILD | LINKED | stays, Duty::None));
+    assert_eq!(after(HANDLE | CHILD | LINKED | KEEPS, HANDLE), (CHILD | LINKED | KEEPS, Duty::None));
+    assert!(!State(CHILD | LINKED | stays).has_one_child_only());
+}
+
+#[test]
+fn a_detached_callback_ends_with_the_claim_of_who_ran_it() {
+    let detached = EXTENDED | STAYS | DETACHED;
+    let dead = EXTENDED | STAYS;
+    assert_eq!(after(HANDLE | CHILD | LINKED | detached, CHILD), (LINKED | HANDED | dead, Duty::None));
+    assert_eq!(after(HANDLE | CHILD | detached, CHILD), (dead, Duty::Free));
+    assert_eq!(after(HANDLE | (2 * CHILD) | LINKED | detached, CHILD), (CHILD | LINKED | detached, Duty::None));
+    assert_eq!(after(CHILD | LINKED | detached, CHILD), (LINKED | HANDED | dead, Duty::None));
+}
+
+#[test]
+fn a_root_is_never_a_relay() {
+    assert_eq!(after(HANDLE | CHILD, HANDLE), (CHILD, Duty::None));
+}
+
+/// Runs this test again in a process of its own, where `overflows` has to end it by an abort.
+#[cfg(all(feature = "std", unix))]
+fn aborts(test: &str, overflows: impl FnOnce()) {
+    use std::os::unix::process::ExitStatusExt;
+    const ALONE: &str = "CANCEL_TREE_OVERFLOW";
+    if std::env::var_os(ALONE).is_some() {
+        overflows();
+        return;
+    }
+    let this = std::env::current_exe().expect("the test program");
+    let test = std::format!("tree::state::tests::{test}");
+    let mut again = std::process::Command::new(this);
+    let output = again.args(["--exact", &test]).env(ALONE, "1").output().expect("the test program runs");
+    assert_eq!(output.status.signal(), Some(libc::SIGABRT), "no abort: {output:?}");
+}
+
+#[test]
+#[cfg(all(feature = "std", unix))]
+fn more_handles_than_fit_abort() {
+    aborts("more_handles_than_fit_abort", || {
+        let state = AtomicState::new(State(MAX_HANDLES << HANDLE_SHIFT));
+        state.retain();
+        state.retain();
+    });
+}
+
+#[test]
+#[cfg(all(feature = "std", unix))]
+fn more_handles_than_fit_abort_in_a_cancel() {
+    aborts("more_handles_than_fit_abort_in_a_cancel", || {
+        let state = AtomicState::new(State(MAX_HANDLES << HANDLE_SHIFT));
+        assert!(state.try_retain());
+        state.try_retain();
+    });
+}
+
+#[test]
+#[cfg(all(feature = "std", unix))]
+fn more_children_than_fit_abort() {
+    aborts("more_children_than_fit_abort", || {
+        let state = AtomicState::new(State(HANDLE + (MAX_CHILDREN << CHILD_SHIFT)));
+        state.add_child();
+        state.add_child();
+    });
+}
+
+#[test]
+fn as_many_as_fit_do_not() {
+    let state = AtomicState::new(State(((MAX_HANDLES - 1) << HANDLE_SHIFT) + ((MAX_CHILDREN - 1) << CHILD_SHIFT)));
+    state.retain();
+    state.add_child();
+    assert!(state.load(Relaxed) == State((MAX_HANDLES << HANDLE_SHIFT) + (MAX_CHILDREN << CHILD_SHIFT)));
+}
