@@ -60,8 +60,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// A context that is never cancelled and has no deadline and no values: where contexts begin. (Go: `Background`,
-    /// `TODO`.)
+    /// A context that is never cancelled and has no deadline and no values: where contexts begin. (Go: `Background`.)
     ///
     /// Free of charge: it has no node, so there is nothing that its users share. What is derived from it is a tree of its own.
     #[must_use]

@@ -178,17 +178,19 @@ fn many_threads() {
 #[test]
 fn advance_does_not_return_early_for_tidying() {
     let timer = ManualTimer::new();
-    let probe = Probe::default();
+    let (probe, noisy) = (Probe::default(), Probe::default());
     let stop = std::sync::atomic::AtomicBool::new(false);
     let rounds = if cfg!(miri) { 20 } else { 3000 };
     thread::scope(|scope| {
-        let (noise, stop_noise) = (timer.clone(), &stop);
+        let (noise, noisy, stop_noise) = (timer.clone(), &noisy, &stop);
         scope.spawn(move || {
-            let noisy = Probe::default();
-            while !stop_noise.load(std::sync::atomic::Ordering::Relaxed) {
+            // Not for ever: `advance` goes on for as long as others make more to tidy up than it can.
+            for _ in 0..20_000 {
+                if stop_noise.load(std::sync::atomic::Ordering::Relaxed) {
+                    break;
+                }
                 drop(noise.arm(s(1 << 30), noisy.alarm()));
             }
-            assert_eq!(noisy.live(), 0);
         });
         for round in 1..=rounds {
             let _armed = timer.arm(s(round), probe.alarm());
@@ -197,4 +199,5 @@ fn advance_does_not_return_early_for_tidying() {
         }
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });
+    assert_eq!(noisy.live(), 0);
 }

@@ -83,7 +83,7 @@ fn from_outside_of_the_runtime() {
     let clock = timer.clone();
     let _armed = timer.arm(at, probe.alarm_with(move || assert!(clock.now() >= at)));
     let _past = timer.arm(Duration::ZERO, probe.alarm());
-    assert_eq!(probe.fired(), 1);
+    assert!(probe.fired() >= 1);
     until(|| probe.fired() == 2);
     until(|| probe.live() == 0);
 }
@@ -91,13 +91,20 @@ fn from_outside_of_the_runtime() {
 #[test]
 fn disarmed_and_dropped_alarms_do_not_fire() {
     let runtime = threads();
-    let (timer, probe, other) = (TokioTimer::new(runtime.handle().clone()), Probe::default(), Probe::default());
-    let disarmed = timer.arm(timer.now() + ms(30), probe.alarm());
-    drop(timer.arm(timer.now() + ms(30), probe.alarm()));
-    TokioTimer::disarm(&disarmed);
-    let _kept = timer.arm(timer.now() + ms(40), other.alarm());
-    until(|| other.fired() == 1);
-    drop(disarmed);
+    let (timer, probe) = (TokioTimer::new(runtime.handle().clone()), Probe::default());
+    // If the machine stalls so long that one is due before it is disarmed, that shows nothing: again, with more time.
+    let in_time = [30, 300, 3_000].into_iter().any(|delay| {
+        let (probe, other, at) = (Probe::default(), Probe::default(), timer.now() + ms(delay));
+        let disarmed = timer.arm(at, probe.alarm());
+        drop(timer.arm(at, probe.alarm()));
+        TokioTimer::disarm(&disarmed);
+        let in_time = timer.now() < at;
+        let _kept = timer.arm(at + ms(10), other.alarm());
+        until(|| other.fired() == 1);
+        assert!(!in_time || probe.fired() == 0);
+        in_time
+    });
+    assert!(in_time, "stalled for seconds, again and again");
     drop(timer.arm(Duration::MAX, probe.alarm()));
     for _ in 0..10_000 {
         drop(timer.arm(timer.now() + HOUR, probe.alarm()));

@@ -41,7 +41,7 @@ use embassy_time::{Instant, TICK_HZ};
 ///
 /// # Limits
 ///
-/// A deadline of 2⁶⁴ − 1 ns (584 years) or more never comes.
+/// A deadline of 2⁶³ − 1 ns (292 years) or more never comes.
 pub struct EmbassyTimer {
     core: Core,
     waker: AtomicWaker,

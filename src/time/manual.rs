@@ -29,7 +29,7 @@ use std::panic::resume_unwind;
 ///
 /// # Limits
 ///
-/// A deadline of 2⁶⁴ − 1 ns (584 years) or more never comes, and the clock stops just before it.
+/// A deadline of 2⁶³ − 1 ns (292 years) or more never comes; the clock stops at 2⁶⁴ − 2 ns.
 #[derive(Clone)]
 pub struct ManualTimer {
     shared: Shared,
@@ -52,8 +52,9 @@ impl ManualTimer {
 
     /// Moves the clock on and fires what has become due, as said [above](Self#who-fires).
     ///
-    /// It may wait for another thread that is in the middle of arming or dropping an alarm of this clock, for as long
-    /// as that takes; never for an alarm that is running.
+    /// **May block**: it yields until another thread is through that is in the middle of arming or dropping an alarm of this
+    /// clock; never for an alarm that is running. And it tidies up what other threads arm and drop meanwhile, for as long as
+    /// they do that faster than it can.
     ///
     /// # Panics
     ///

@@ -45,7 +45,7 @@ static STARTED: AtomicU32 = AtomicU32::new(0);
 ///
 /// # Limits
 ///
-/// A deadline of 2⁶⁴ − 1 ns (584 years) or more after the origin never comes. After a `fork` the child process has no
+/// A deadline of 2⁶³ − 1 ns (292 years) or more after the origin never comes. After a `fork` the child process has no
 /// timer thread. The first arming is not for signal handlers. The thread has the signal mask of the one that started it.
 #[derive(Clone, Copy, Default)]
 pub struct ThreadTimer {
