@@ -21,6 +21,7 @@ mod deadline;
 mod default;
 #[cfg(all(feature = "embassy-time", not(cancel_tree_loom)))]
 mod embassy;
+mod fixed;
 #[cfg(feature = "std")]
 mod manual;
 #[cfg(all(test, feature = "std"))]
@@ -46,6 +47,7 @@ pub use self::clock::{instant, origin, since_origin};
 pub use self::default::set_default_timer;
 #[cfg(all(feature = "embassy-time", not(cancel_tree_loom)))]
 pub use self::embassy::{EmbassyArmed, EmbassyTimer};
+pub use self::fixed::{Clock, StaticArmed, StaticTimer};
 #[cfg(feature = "std")]
 pub use self::manual::{ManualArmed, ManualTimer};
 #[cfg(all(feature = "std", not(cancel_tree_loom)))]
@@ -112,6 +114,16 @@ pub trait Timer: Send + Sync {
     /// Sees to it that [`alarm.fire()`](Alarm::fire) is called as soon as `now() >= at`, by whom is the timer's affair. The
     /// token is not visible to anybody else yet. If this panics, the token is dropped.
     fn arm(&self, at: Duration, alarm: Alarm) -> Self::Armed;
+
+    /// As [`arm`](Self::arm), for timers with room for a limited number of alarms: an `Err` gives the alarm back, and nothing has been
+    /// armed. Arms, if not said otherwise.
+    ///
+    /// # Errors
+    ///
+    /// If there is no room.
+    fn try_arm(&self, at: Duration, alarm: Alarm) -> Result<Self::Armed, Alarm> {
+        Ok(self.arm(at, alarm))
+    }
 
     /// The token has been cancelled: the alarm is of no use any more. Called at most once, in `cancel()`, on the thread that
     /// cancels, and so perhaps in a signal or interrupt handler: it must not lock, wait, allocate or free. It need not

@@ -144,6 +144,7 @@ mod wake;
 
 pub(crate) use deadline::Deadline;
 pub(crate) use extended::Weak;
+pub(crate) use foreign::run_all;
 pub(crate) use handle::Handle;
 pub(crate) use linked::Linking;
 pub(crate) use memory::empty_graveyard;
