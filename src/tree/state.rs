@@ -313,6 +313,15 @@ impl AtomicState {
         }
     }
 
+    /// The short way of `release`, for a handle on a node without a tail: if the state is as `seen`, and there is another handle, nothing
+    /// follows from it. Else nothing is done, and false.
+    #[inline]
+    pub(super) fn release_one_of_several(&self, seen: State) -> bool {
+        let left = State(seen.0.wrapping_sub(HANDLE));
+        // Release, Acquire (E7): as `release`.
+        left.has_handle() && self.replace(seen, left, AcqRel, Relaxed).is_ok()
+    }
+
     /// The node is no relay from now on. The caller holds a handle.
     #[inline]
     pub(super) fn keep(&self) {
