@@ -200,7 +200,9 @@ impl State {
             if left.0 & RETRY == 0 { (left, Duty::None) } else { left.without_handle().left_detached() }
         } else if left.is_dead() {
             match (left.is_pinned(), left.is_linked()) {
-                (true, _) if left.stays() => left.left_detached(),
+                // A detached one has RETRY, too. The pin of any other is somebody's, who buries it (calibration
+                // `a_pin_is_no_detachment`).
+                (true, _) if left.stays() && left.has_retry() => left.left_detached(),
                 (true, _) => (left, Duty::None),
                 (false, true) => (left, Duty::Bury),
                 (false, false) => (left, Duty::Free),
