@@ -153,7 +153,7 @@ GUARDS = [
     ("a_permit_for_each_place", "pool of_two_who_take_the_last_place_one_has_it",
      "memory/pool.rs", "match used.compare_exchange(seen, seen + 1, Acquire, Relaxed) {",
      "match { used.store(seen + 1, Relaxed); Ok::<usize, usize>(seen) } {"),
-    ("the_place_before_the_permit", "pool who_drops_and_takes_beside_others_finds_a_place",
+    ("the_place_before_the_permit", "pool a_place_given_back_is_had_by_the_next",
      "memory/pool.rs", "        (*place).home.store(ptr::null_mut(), Release);\n", "",
      "        pool.header().used.fetch_sub(1, Release);\n", "        pool.header().used.fetch_sub(1, Release);\n        (*place).home.store(ptr::null_mut(), Release);\n"),
     ("no_room_for_a_waiter_is_no_lost_wake_up", "pool a_waiter_without_room_loses_no_wake_up",
