@@ -115,12 +115,11 @@ pub trait Timer: Send + Sync {
     /// token is not visible to anybody else yet. If this panics, the token is dropped.
     fn arm(&self, at: Duration, alarm: Alarm) -> Self::Armed;
 
-    /// As [`arm`](Self::arm), for timers with room for a limited number of alarms: an `Err` gives the alarm back, and nothing has been
-    /// armed. Arms, if not said otherwise.
+    /// As [`arm`](Self::arm), for a timer that has room for so many alarms and no more.
     ///
     /// # Errors
     ///
-    /// If there is no room.
+    /// The alarm, if there is no room for it; nothing is armed then. A timer that does not say otherwise always has room.
     fn try_arm(&self, at: Duration, alarm: Alarm) -> Result<Self::Armed, Alarm> {
         Ok(self.arm(at, alarm))
     }
