@@ -3,13 +3,16 @@
 
 use std::collections::BTreeSet;
 
+mod pools;
 mod waits;
+#[allow(unused_imports, reason = "not every user has races")]
 pub(crate) use waits::{Race, Wait};
 
 pub(crate) const WAKERS: usize = 4;
 pub(crate) type Id = usize;
 
 /// Why something is cancelled.
+#[allow(dead_code, reason = "not every user has all of them")]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Why {
     Plain,
@@ -120,6 +123,7 @@ impl Tree {
         self.nodes[node].why
     }
     /// The number of the cancel that reached it first; 0 if it was linked and born so, or is not cancelled.
+    #[allow(dead_code, reason = "for those who look at the order")]
     pub(crate) fn cancelled_by(&self, node: Id) -> usize {
         self.nodes[node].by
     }
@@ -142,6 +146,7 @@ impl Tree {
     }
 
     /// How many timers are armed.
+    #[allow(dead_code, reason = "for a timer that forgets what has been fired")]
     pub(crate) fn pending(&self) -> usize {
         self.alarms.iter().filter(|(_, node)| !self.nodes[*node].gone && !self.is_cancelled(*node)).count()
     }

@@ -258,27 +258,25 @@ fn who_is_left_an_alarm_by_another_poll_has_that_ones_time() {
 
 #[test]
 fn of_three_polls_of_a_place_that_is_armed_again_one_fires() {
-    in_every_order(3, || {
-        bench::<1>("drop and arm and poll later, poll, poll", 1, 100, |timer| {
-            let (first, second, again) = (Probe::default(), Probe::default(), Left::default());
-            let armed = arm(timer, 1, &first);
-            it_is(1);
-            let (seen, kept) = (second.clone(), again.clone());
-            together([
-                actor!({
-                    drop(armed);
-                    leave(&kept, timer.try_arm(halves(2), seen.alarm()).ok());
-                    it_is(2);
-                    timer.poll();
-                }),
-                actor!(timer.poll()),
-                actor!(timer.poll()),
-            ]);
-            assert_eq!((first.live(), second.live()), (0, 0));
-            let armed = left(&again);
-            assert_eq!(second.fired(), usize::from(armed.is_some()));
-            drop(armed);
-        });
+    bench::<1>("drop and arm and poll later, poll, poll", 1, 100, |timer| {
+        let (first, second, again) = (Probe::default(), Probe::default(), Left::default());
+        let armed = arm(timer, 1, &first);
+        it_is(1);
+        let (seen, kept) = (second.clone(), again.clone());
+        together([
+            actor!(timer.poll()),
+            actor!({
+                drop(armed);
+                leave(&kept, timer.try_arm(halves(2), seen.alarm()).ok());
+                it_is(2);
+                timer.poll();
+            }),
+            actor!(timer.poll()),
+        ]);
+        assert_eq!((first.live(), second.live()), (0, 0));
+        let armed = left(&again);
+        assert_eq!(second.fired(), usize::from(armed.is_some()));
+        drop(armed);
     });
 }
 

@@ -4,7 +4,7 @@ use super::{Id, Tree};
 use std::task::Poll;
 
 #[derive(Clone, Copy)]
-enum Place {
+pub(super) enum Place {
     Nowhere,
     Slot,
     Hidden(Id),
@@ -15,7 +15,7 @@ pub(crate) struct Wait {
     pub(super) node: Id,
     /// The future holds the handle itself, and drops it when a race is decided.
     owned: bool,
-    place: Place,
+    pub(super) place: Place,
     pub(super) waker: Option<usize>,
     pub(crate) race: Option<Race>,
 }
