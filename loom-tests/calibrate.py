@@ -211,6 +211,9 @@ ARGUED = [
     ("prune.rs", "Acquire->Relaxed", "head.without(MARKED), Acquire, Relaxed", "E4: the other side of it"),
     ("prune.rs", "Release->Relaxed", "at(prev).next.store(next, Release)", "E12: `next` may be an heir that came into the list"
      " in the same session, and the walker one that was there before: three actors, three preemptions"),
+    ("fixed/place.rs", "AcqRel->Acquire", "compare_exchange(FREE, BUSY", "a place freed, and then one before it taken: elsewhere both could be"
+     " found taken by one alarm; loom's read-modify-writes, the failed ones too, always read the newest value"),
+    ("fixed/place.rs", "Acquire->Relaxed", "compare_exchange(FREE, BUSY", "the other side of it"),
 ]
 
 ORDERING = re.compile(r"\b(AcqRel|Acquire|Release)\b")

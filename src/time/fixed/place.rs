@@ -190,9 +190,9 @@ impl Place {
                 }
                 claimed => claimed | ORPHAN,
             };
-            // Acquire: pairs with the release in `fill`, for the alarm; on failure with that of who set `FIRED`, and has emptied
-            // the cell. No release: who meets `ORPHAN` finds nothing of ours.
-            match self.state.compare_exchange_weak(seen, next, Acquire, Acquire) {
+            // Relaxed: the alarm is visible to who has the `StaticArmed`, and who meets `ORPHAN` finds nothing of ours. Acquire on
+            // failure: pairs with the release of who set `FIRED`, and has emptied the cell.
+            match self.state.compare_exchange_weak(seen, next, Relaxed, Acquire) {
                 Ok(_) if next == BUSY => break,
                 Ok(_) => return None,
                 Err(now) => seen = now,
@@ -235,7 +235,7 @@ impl Reserved {
         // SAFETY: the word is `BUSY`, by `reserve`, of which this is the only outcome (P1). The cell is empty (P2), so that
         // nothing is dropped.
         place.alarm.with_mut(|cell| unsafe { *cell = Some(alarm) });
-        // Release: pairs with the acquires of `look`, `claim` and `vacate`: the deadline, and the alarm.
+        // Release: pairs with the acquires of `look` and `claim`: the deadline, and the alarm.
         place.state.store(ARMED, Release);
         StaticArmed(place)
     }
