@@ -4,7 +4,8 @@
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
-#[cfg(any(feature = "std", cancel_tree_loom))]
+// In the unit tests for their hooks.
+#[cfg(any(feature = "std", cancel_tree_loom, test))]
 extern crate std;
 // For what the unit tests share with those in `tests/`.
 #[cfg(test)]
@@ -12,6 +13,9 @@ extern crate self as cancel_tree;
 
 #[cfg(feature = "alloc")]
 mod primitives;
+
+#[cfg(all(test, feature = "alloc", not(cancel_tree_loom)))]
+mod interrupts;
 
 #[cfg(feature = "alloc")]
 mod guard;

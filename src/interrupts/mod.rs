@@ -1,0 +1,3 @@
+mod controls;
+mod injector;
+mod memory;
