@@ -1,7 +1,5 @@
 //! Tokens in static pools.
 
-
-
 use cancel_tree::{CancellationToken, NotRegistered, PoolFull, TokenPool, Unregister};
 use std::sync::atomic::{AtomicUsize, Ordering};
 

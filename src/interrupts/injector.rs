@@ -12,18 +12,22 @@ use std::string::{String, ToString};
 
 /// An operation, and what interrupts it. Made anew for each run; its drop is part of the run, and not interrupted.
 pub(super) trait Subject {
+    /// Before the operation.
+    fn prepare(&self) {}
     /// The operation.
     fn operate(&self);
     /// One of the things that an interrupt may do. `depth` is 1, or 2 for the interrupt of an interrupt.
     fn interrupt(&self, depth: usize, which: usize);
     /// The promises, when the operation and its interrupts are through. Those that are broken are told by [`complain`].
     fn settle(&self);
-    /// Waker, callback or drop that is not ours has been called.
-    fn foreign(&self) {}
+    /// Foreign code, a waker or a callback, is run: by [`call`].
+    fn called(&self, line: usize) {
+        let _ = line;
+    }
 }
 
-/// An operation that makes more accesses than that has got stuck.
-const ENDLESS: usize = 5000;
+/// A run with so many accesses is stuck.
+const ENOUGH: usize = 10_000;
 /// So many accesses to cells can be interrupted at a time.
 const VISITS: usize = 16;
 
@@ -58,36 +62,53 @@ pub(super) struct Failure {
     pub(super) wreck: Option<Rc<dyn Subject>>,
 }
 
-#[derive(Default)]
+/// The run that goes on. There is one at a time in the process.
 struct Run {
     subject: RefCell<Option<Rc<dyn Subject>>>,
-    plan: Cell<Plan>,
+    plan: [Cell<Option<Interrupt>>; 2],
     /// Whether accesses are counted and interrupted.
     exposed: Cell<bool>,
     /// How many interrupts we are inside of.
     depth: Cell<usize>,
     /// The accesses at each depth.
     accesses: [Cell<usize>; 3],
-    atomics: Cell<usize>,
+    /// Those of the operation to cells.
+    cells: Cell<usize>,
+    /// How many more there may be, exposed or not.
+    patience: Cell<usize>,
     reached: [Cell<bool>; 2],
-    /// The accesses to cells that go on, and whether each is exclusive.
-    visits: Cell<[(usize, bool); VISITS]>,
+    /// The accesses to cells that have not ended, and whether each is exclusive.
+    visits: [Cell<(usize, bool)>; VISITS],
     visiting: Cell<usize>,
     complaint: RefCell<Option<String>>,
-    /// A run that is repeated to see where it was interrupted.
+    /// Whether this run is a repetition, to see where it is interrupted.
     tracing: Cell<bool>,
     places: RefCell<[String; 2]>,
 }
 
-std::thread_local! {
-    static RUN: Run = Run::default();
-}
+static RUN: Run = Run {
+    subject: RefCell::new(None),
+    plan: [const { Cell::new(None) }; 2],
+    exposed: Cell::new(false),
+    depth: Cell::new(0),
+    accesses: [const { Cell::new(0) }; 3],
+    cells: Cell::new(0),
+    patience: Cell::new(0),
+    reached: [const { Cell::new(false) }; 2],
+    visits: [const { Cell::new((0, false)) }; VISITS],
+    visiting: Cell::new(0),
+    complaint: RefCell::new(None),
+    tracing: Cell::new(false),
+    places: RefCell::new([const { String::new() }; 2]),
+};
+
+// SAFETY: the one that there is is used by the thread that has the hook, and all who come before it have left it
+// (`with_hook`). No subject is left in it then.
+unsafe impl Sync for Run {}
 
 /// A promise is broken. The first complaint of a run counts.
 pub(super) fn complain(what: impl FnOnce() -> String) {
-    RUN.with(|run| {
-        run.complaint.borrow_mut().get_or_insert_with(what);
-    });
+    RUN.complaint.borrow_mut().get_or_insert_with(what);
 }
 
 /// Complains if it is not so.
@@ -97,31 +118,20 @@ pub(super) fn demand(so: bool, what: &'static str) {
     }
 }
 
-/// To be called by all foreign code.
-pub(super) fn foreign() {
-    let subject = RUN.with(|run| run.subject.borrow().clone());
+/// What foreign code does when it is run.
+pub(super) fn call(line: usize) {
+    let subject = RUN.subject.borrow().clone();
     if let Some(subject) = subject {
-        subject.foreign();
+        subject.called(line);
     }
 }
 
-/// How many interrupts we are inside of.
-pub(super) fn depth() -> usize {
-    RUN.with(|run| run.depth.get())
-}
-
-/// Runs `f` without interrupts: for what looks on.
+/// Runs `f` without interrupts: for who looks on.
 pub(super) fn unseen<R>(f: impl FnOnce() -> R) -> R {
-    RUN.with(|run| {
-        let exposed = run.exposed.replace(false);
-        let result = f();
-        run.exposed.set(exposed);
-        result
-    })
-}
-
-fn on_access(access: Access, address: usize) {
-    RUN.with(|run| run.on_access(access, address));
+    let exposed = RUN.exposed.replace(false);
+    let result = f();
+    RUN.exposed.set(exposed);
+    result
 }
 
 impl Run {
@@ -134,31 +144,32 @@ impl Run {
         if memory::is_freed(address) {
             complain(|| "freed memory was accessed".into());
         }
-        let depth = self.depth.get();
-        let accesses = self.accesses[depth].get() + 1;
-        self.accesses[depth].set(accesses);
-        if accesses > ENDLESS {
+        if self.patience.get() == 0 {
             stuck();
         }
+        self.patience.set(self.patience.get() - 1);
         if !self.exposed.get() {
             return;
         }
-        if depth == 0 && access == Access::Atomic {
-            self.atomics.set(self.atomics.get() + 1);
+        let depth = self.depth.get();
+        let accesses = self.accesses[depth].get() + 1;
+        self.accesses[depth].set(accesses);
+        if depth == 0 && access != Access::Atomic {
+            self.cells.set(self.cells.get() + 1);
         }
-        match self.plan.get().get(depth) {
-            Some(Some(interrupt)) if interrupt.at == accesses => self.interrupt(depth + 1, interrupt.which),
-            _ => {}
+        if depth < 2 {
+            if let Some(interrupt) = self.plan[depth].get().filter(|interrupt| interrupt.at == accesses) {
+                self.interrupt(depth + 1, interrupt.which);
+            }
         }
     }
 
     fn enter(&self, address: usize, exclusive: bool) {
-        let (mut visits, visiting) = (self.visits.get(), self.visiting.get());
-        if visits[..visiting].iter().any(|&(other, excludes)| other == address && (exclusive || excludes)) {
-            complain(|| "a cell was accessed while somebody wrote to it".into());
+        let visiting = self.visiting.get();
+        for (other, excludes) in self.visits[..visiting].iter().map(Cell::get) {
+            demand(other != address || !(exclusive || excludes), "a cell was accessed while somebody wrote to it");
         }
-        visits[visiting] = (address, exclusive);
-        self.visits.set(visits);
+        self.visits[visiting].set((address, exclusive));
         self.visiting.set(visiting + 1);
     }
 
@@ -177,61 +188,68 @@ impl Run {
     }
 
     fn start(&self, plan: Plan) {
-        self.plan.set(plan);
+        for (depth, interrupt) in plan.into_iter().enumerate() {
+            self.plan[depth].set(interrupt);
+            self.reached[depth].set(false);
+        }
         self.depth.set(0);
         self.visiting.set(0);
-        self.atomics.set(0);
-        self.accesses.iter().for_each(|accesses| accesses.set(0));
-        self.reached.iter().for_each(|reached| reached.set(false));
+        self.accesses[0].set(0);
+        self.cells.set(0);
+        self.patience.set(ENOUGH);
         *self.complaint.borrow_mut() = None;
     }
 }
 
 fn stuck() {
-    // To unwind may get stuck, too.
+    // The way out may be stuck, too.
     if std::thread::panicking() {
-        std::eprintln!("stuck again, on the way out");
+        std::eprintln!("stuck again");
         std::process::abort();
     }
-    panic!("stuck: more than {ENDLESS} accesses");
+    panic!("stuck: there have been {ENOUGH} accesses");
 }
 
-/// Interrupts the operation at each of its accesses by each of `interrupts`, and these likewise.
-pub(super) fn explore(interrupts: &[String], make: &dyn Fn() -> Rc<dyn Subject>) -> Result<Tally, Failure> {
-    with_hook(on_access, || {
-        // What other tests have left in the graveyard goes with this one.
-        drop(make());
-        let explorer = Explorer { interrupts, make };
-        let mut tally = Tally::default();
-        RUN.with(|run| {
-            explorer.judge([None, None])?;
-            tally.atomics = run.atomics.get();
-            tally.cells = run.accesses[0].get() - tally.atomics;
-            for first in explorer.all() {
-                explorer.judge([Some(first), None])?;
-                if !run.reached[0].get() {
-                    break;
-                }
-                tally.once += 1;
-                for second in explorer.all() {
-                    explorer.judge([Some(first), Some(second)])?;
-                    if !run.reached[1].get() {
-                        break;
-                    }
-                    tally.twice += 1;
-                }
-            }
-            Ok(tally)
-        })
-    })
+/// Makes the subject of a run, for one of two endings.
+type Make<'a> = &'a dyn Fn(bool) -> Rc<dyn Subject>;
+
+/// Interrupts the operation at each of its accesses by each of `interrupts`, and these likewise. With one interrupt both endings
+/// are tried; with two, they take turns.
+pub(super) fn explore(interrupts: &[String], make: Make<'_>) -> Result<Tally, Failure> {
+    with_hook(|access, address| RUN.on_access(access, address), || Explorer { interrupts, make }.explore())
 }
 
 struct Explorer<'a> {
     interrupts: &'a [String],
-    make: &'a dyn Fn() -> Rc<dyn Subject>,
+    make: Make<'a>,
 }
 
 impl Explorer<'_> {
+    fn explore(&self) -> Result<Tally, Failure> {
+        // What other tests have left in the graveyards goes with this one, and is not counted.
+        self.run_aside([None, None], false);
+        self.judge([None, None], false)?;
+        self.judge([None, None], true)?;
+        let cells = RUN.cells.get();
+        let mut tally = Tally { atomics: RUN.accesses[0].get() - cells, cells, once: 0, twice: 0 };
+        for first in self.all() {
+            self.judge([Some(first), None], false)?;
+            self.judge([Some(first), None], true)?;
+            if !RUN.reached[0].get() {
+                break;
+            }
+            tally.once += 1;
+            for second in self.all() {
+                self.judge([Some(first), Some(second)], (second.at + second.which) % 2 == 0)?;
+                if !RUN.reached[1].get() {
+                    break;
+                }
+                tally.twice += 1;
+            }
+        }
+        Ok(tally)
+    }
+
     /// Every interrupt at the first access, then at the second, and so on for ever.
     fn all(&self) -> impl Iterator<Item = Interrupt> {
         let kinds = self.interrupts.len();
@@ -239,53 +257,51 @@ impl Explorer<'_> {
     }
 
     /// One run; if it goes wrong, once more, to see where.
-    fn judge(&self, plan: Plan) -> Result<(), Failure> {
-        let Err((what, wreck)) = self.run(plan) else {
-            return Ok(());
-        };
-        RUN.with(|run| run.tracing.set(true));
-        let _ = self.run(plan).map_err(|(_, wreck)| core::mem::forget(wreck));
-        let mut report = what;
-        for (depth, interrupt) in plan.iter().flatten().enumerate() {
-            let place = RUN.with(|run| run.places.borrow()[depth].clone());
-            report += &format!("\n  {} at access {}{place}", self.interrupts[interrupt.which], interrupt.at);
-        }
-        RUN.with(|run| run.tracing.set(false));
-        Err(Failure { report, wreck })
+    fn judge(&self, plan: Plan, ending: bool) -> Result<(), Failure> {
+        self.run(plan, ending).map_err(|mut failure| {
+            RUN.tracing.set(true);
+            self.run_aside(plan, ending);
+            RUN.tracing.set(false);
+            for (interrupt, place) in plan.iter().flatten().zip(RUN.places.take()) {
+                failure.report +=
+                    &format!("\n  {} at access {}{place}", self.interrupts[interrupt.which], interrupt.at);
+            }
+            failure
+        })
     }
 
-    fn run(&self, plan: Plan) -> Result<(), (String, Option<Rc<dyn Subject>>)> {
-        RUN.with(|run| {
-            memory::open();
-            run.start(plan);
-            let subject = (self.make)();
-            *run.subject.borrow_mut() = Some(subject.clone());
-            let panic = catch_unwind(AssertUnwindSafe(|| {
-                run.accesses[0].set(0);
-                run.exposed.set(true);
-                subject.operate();
-                run.exposed.set(false);
-                let accesses = run.accesses[0].get();
-                subject.settle();
-                run.accesses[0].set(accesses);
-            }));
-            run.exposed.set(false);
-            run.depth.set(0);
-            *run.subject.borrow_mut() = None;
-            let wreck = match panic {
-                Ok(()) => {
-                    drop(subject);
-                    None
-                }
-                Err(panic) => {
-                    complain(|| what_it_said(&*panic));
-                    Some(subject)
-                }
-            };
-            let fault = memory::close();
-            let complaint = run.complaint.borrow_mut().take();
-            complaint.or(fault.map(Into::into)).map_or(Ok(()), |what| Err((what, wreck)))
-        })
+    /// For its side effects. What it leaves may do anything when it is dropped.
+    fn run_aside(&self, plan: Plan, ending: bool) {
+        let _ = self.run(plan, ending).map_err(|failure| core::mem::forget(failure.wreck));
+    }
+
+    fn run(&self, plan: Plan, ending: bool) -> Result<(), Failure> {
+        memory::open();
+        RUN.start(plan);
+        let subject = (self.make)(ending);
+        *RUN.subject.borrow_mut() = Some(subject.clone());
+        let panic = catch_unwind(AssertUnwindSafe(|| {
+            subject.prepare();
+            RUN.exposed.set(true);
+            subject.operate();
+            RUN.exposed.set(false);
+            subject.settle();
+        }));
+        RUN.exposed.set(false);
+        *RUN.subject.borrow_mut() = None;
+        let wreck = match panic {
+            Ok(()) => {
+                drop(subject);
+                None
+            }
+            Err(panic) => {
+                complain(|| what_it_said(&*panic));
+                Some(subject)
+            }
+        };
+        let fault = memory::close();
+        let complaint = RUN.complaint.take();
+        complaint.or(fault.map(Into::into)).map_or(Ok(()), |report| Err(Failure { report, wreck }))
     }
 }
 
@@ -297,5 +313,10 @@ fn what_it_said(panic: &(dyn Any + Send)) -> String {
 /// Where in the core we are, if backtraces are asked for.
 fn place() -> String {
     let trace = Backtrace::capture().to_string();
-    trace.lines().filter_map(|line| line.split_once("/src/tree/")).take(4).map(|(_, place)| format!(" < {place}")).collect()
+    trace
+        .lines()
+        .filter_map(|line| line.split_once("/src/tree/"))
+        .take(4)
+        .map(|(_, place)| format!(" < {place}"))
+        .collect()
 }
