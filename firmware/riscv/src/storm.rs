@@ -5,15 +5,33 @@
 
 use crate::println;
 use cancel_tree::WaitForCancellationFutureOwned;
-use cancel_tree::{CancellationToken, NotRegistered, PoolFull, Registration, StaticCause, TokenPool, Unregister};
+use cancel_tree::time::{Clock, StaticTimer};
+use cancel_tree::{
+    CancellationToken, Cancelled, NotRegistered, PoolFull, Registration, StaticCause, TokenPool, Unregister,
+};
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, RawWaker, RawWakerVTable, Waker};
+use core::time::Duration;
 use portable_atomic::{AtomicU32, Ordering::Relaxed};
 
 /// Why roots are cancelled.
 pub static WHY: StaticCause = StaticCause::new(&fmt::Error);
+
+/// For all hands; sometimes too small.
+pub static TIMER: StaticTimer<Hours, 6> = StaticTimer::new();
+
+/// A clock that the hands put forward.
+pub struct Hours;
+
+static HOUR: AtomicU32 = AtomicU32::new(0);
+
+impl Clock for Hours {
+    fn now() -> Duration {
+        Duration::from_secs(3600 * u64::from(HOUR.load(Relaxed)))
+    }
+}
 
 /// Counts how often a waker, or a callback, is run.
 pub type Bell = AtomicU32;
@@ -61,18 +79,20 @@ enum Did {
     Poll,
     Cancel,
     Ring,
+    Expire,
     MeetPoolFull,
 }
 
-static TOTALS: [AtomicU32; 7] = [const { AtomicU32::new(0) }; 7];
+static TOTALS: [AtomicU32; 8] = [const { AtomicU32::new(0) }; 8];
 
 /// Prints what all hands have done.
 pub fn report() {
-    let [tokens, born_cancelled, callbacks, polls, cancels, rings, full] = TOTALS.each_ref().map(|n| n.load(Relaxed));
+    let [tokens, born_cancelled, callbacks, polls, cancels, rings, late, full] =
+        TOTALS.each_ref().map(|n| n.load(Relaxed));
     println!(
-        "{tokens} tokens ({born_cancelled} born cancelled), {callbacks} callbacks, {polls} polls, {cancels} cancels"
+        "{tokens} tokens, {born_cancelled} born cancelled, {late} past their deadline in the end; {cancels} cancels"
     );
-    println!("{rings} wakers and callbacks run, PoolFull met {full} times");
+    println!("{polls} polls, {callbacks} callbacks; {rings} wakers and callbacks run; PoolFull met {full} times");
 }
 
 pub struct Hand<const N: usize> {
@@ -84,7 +104,7 @@ pub struct Hand<const N: usize> {
     dice: u32,
     bells: &'static Bells,
     bells_used: usize,
-    counts: [u32; 7],
+    counts: [u32; 8],
 }
 
 impl<const N: usize> Hand<N> {
@@ -93,7 +113,7 @@ impl<const N: usize> Hand<N> {
         let (tokens, waiters, callbacks) = Default::default();
         // Odd multiples of an odd number: not zero, from which the dice would not come back.
         let dice = (2 * seed + 1).wrapping_mul(0x9e37_79b9);
-        Self { pool, root, tokens, waiters, callbacks, dice, bells, bells_used: 0, counts: [0; 7] }
+        Self { pool, root, tokens, waiters, callbacks, dice, bells, bells_used: 0, counts: [0; 8] }
     }
 
     /// Xorshift.
@@ -121,20 +141,28 @@ impl<const N: usize> Hand<N> {
     /// One step.
     pub fn act(&mut self) {
         let (from, other, to) = (self.roll(5), self.roll(5), self.roll(4));
-        match self.roll(12) {
+        match self.roll(14) {
             0..3 => self.make(to, from, CancellationToken::try_child_token),
             3 => {
                 let (pool, other) = (self.pool, self.token(other).clone());
                 self.make(to, from, |token| pool.try_any([token, &other]));
             }
-            4 => self.tokens[to] = Some(self.token(from).clone()),
-            5 | 6 => self.tokens[to] = None,
-            7 | 8 => {
+            4 => {
+                let at = Hours::now() + Duration::from_secs(3600 * other as u64);
+                self.make(to, from, |token| token.try_child_with_timer(&&TIMER, at));
+            }
+            5 => {
+                HOUR.fetch_add(1, Relaxed);
+                TIMER.poll();
+            }
+            6 => self.tokens[to] = Some(self.token(from).clone()),
+            7 | 8 => self.tokens[to] = None,
+            9 | 10 => {
                 self.waiters[to] = Some(Waiter { future: self.token(from).clone().cancelled_owned(), bell: None });
                 self.poll(to);
             }
-            9 => self.poll(to),
-            10 => self.register(to, from),
+            11 => self.poll(to),
+            12 => self.register(to, from),
             _ if other == 0 => self.cancel(to),
             _ => self.waiters[to] = None,
         }
@@ -193,6 +221,8 @@ impl<const N: usize> Hand<N> {
     pub fn end(mut self) {
         assert!(self.root.reason().is_some_and(|reason| reason.cause().is_some_and(|cause| cause.is::<fmt::Error>())));
         assert!(self.tokens.iter().flatten().all(CancellationToken::is_cancelled), "below a cancelled root");
+        let reasons = self.tokens.iter().flatten().filter_map(CancellationToken::reason);
+        self.counts[Did::Expire as usize] += reasons.filter(Cancelled::is_deadline_exceeded).count() as u32;
         for Waiter { future, bell } in self.waiters.iter_mut().flatten() {
             assert!(bell.is_none_or(|bell| bell.load(Relaxed) == 1), "pending, and not woken once");
             assert!(Pin::new(future).poll(&mut Context::from_waker(Waker::noop())).is_ready());
