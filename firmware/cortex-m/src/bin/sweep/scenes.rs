@@ -1,0 +1,216 @@
+//! The operations.
+
+use crate::stage::{OURS, POOL, Stage, Wait, Waits, alarm};
+
+pub struct Scene {
+    pub name: &'static str,
+    pub wait: Wait,
+    pub prepare: fn(&mut Stage),
+    pub operation: fn(&mut Stage),
+}
+
+pub static SCENES: [Scene; 22] = [
+    Scene {
+        name: "create: a root",
+        wait: Wait::First,
+        prepare: |_| (),
+        operation: |stage| stage.other = POOL.try_token().ok(),
+    },
+    Scene {
+        name: "create: a child",
+        wait: Wait::First,
+        prepare: |stage| {
+            stage.below[1] = stage.child();
+            stage.watched();
+        },
+        operation: |stage| stage.below[0] = stage.near().try_child_token().ok(),
+    },
+    Scene {
+        name: "create: the last node",
+        wait: Wait::First,
+        prepare: |stage| {
+            let left = POOL.capacity() - POOL.in_use() - 1;
+            stage.ballast.iter_mut().take(left).for_each(|token| *token = POOL.try_token().ok());
+        },
+        operation: |stage| {
+            stage.below[0] = stage.near().try_child_token().ok();
+            stage.asked_for_last();
+        },
+    },
+    Scene {
+        name: "create: below two parents",
+        wait: Wait::First,
+        prepare: |stage| stage.ballast[0] = POOL.try_token().ok(),
+        operation: |stage| {
+            let parents = [stage.near().clone(), stage.ballast[0].clone().unwrap()];
+            stage.below[0] = POOL.try_any(parents).ok();
+        },
+    },
+    Scene {
+        name: "create: with a deadline",
+        wait: Wait::First,
+        prepare: |_| (),
+        operation: Stage::timed,
+    },
+    Scene {
+        name: "create: a callback",
+        wait: Wait::First,
+        prepare: |_| (),
+        operation: Stage::callback,
+    },
+    Scene {
+        name: "clone",
+        wait: Wait::First,
+        prepare: |_| (),
+        operation: |stage| stage.below[0] = stage.near.clone(),
+    },
+    Scene {
+        name: "poll: the first waiter",
+        wait: Wait::Later,
+        prepare: |stage| stage.waits[0] = Some(Waits::on(stage.near())),
+        operation: |stage| stage.waits[0].as_mut().unwrap().poll(0),
+    },
+    Scene {
+        name: "poll: a further waiter",
+        wait: Wait::First,
+        prepare: |stage| stage.waits[0] = Some(Waits::on(stage.near())),
+        operation: |stage| stage.waits[0].as_mut().unwrap().poll(0),
+    },
+    Scene {
+        name: "poll: the first again",
+        wait: Wait::Later,
+        prepare: |stage| stage.waits[0] = Some(Waits::on(stage.near()).polled(0)),
+        operation: |stage| stage.waits[0].as_mut().unwrap().poll(1),
+    },
+    Scene {
+        name: "poll: a further one again",
+        wait: Wait::First,
+        prepare: |stage| stage.waits[0] = Some(Waits::on(stage.near()).polled(0)),
+        operation: |stage| stage.waits[0].as_mut().unwrap().poll(1),
+    },
+    Scene {
+        name: "drop: the first waiter",
+        wait: Wait::Later,
+        prepare: |stage| {
+            stage.waits = [0, 1, 2].map(|waker| Some(Waits::on(stage.near()).polled(waker)));
+            stage.back = Some(0);
+        },
+        operation: |stage| stage.waits[0] = None,
+    },
+    Scene {
+        name: "drop: a further waiter",
+        wait: Wait::First,
+        prepare: |stage| {
+            stage.waits = [0, 1, 2].map(|waker| Some(Waits::on(stage.near()).polled(waker)));
+            stage.back = Some(1);
+        },
+        operation: |stage| stage.waits[1] = None,
+    },
+    Scene {
+        name: "drop: a callback",
+        wait: Wait::First,
+        prepare: |stage| {
+            stage.callback();
+            stage.back = Some(1);
+        },
+        operation: |stage| {
+            let registration = stage.callback.take().and_then(Result::ok).unwrap();
+            stage.unregistered = Some(registration.unregister());
+        },
+    },
+    Scene {
+        name: "drop: a child among others",
+        wait: Wait::First,
+        prepare: |stage| {
+            stage.below = [0, 1, 2, 3].map(|_| stage.child());
+            stage.back = Some(1);
+        },
+        operation: |stage| stage.below[2] = None,
+    },
+    // A callback that is left to itself keeps the token in the middle.
+    Scene {
+        name: "drop: the last below a dropped one",
+        wait: Wait::First,
+        prepare: |stage| {
+            let middle = stage.child().unwrap();
+            middle.try_on_cancel_fn(|()| (), ()).unwrap().detach();
+            stage.below[0] = middle.try_child_token().ok();
+            stage.back = Some(3);
+        },
+        operation: |stage| stage.below[0] = None,
+    },
+    Scene {
+        name: "drop: with a deadline",
+        wait: Wait::First,
+        prepare: |stage| {
+            stage.timed();
+            stage.back = Some(1);
+        },
+        operation: |stage| stage.timed = None,
+    },
+    // The interrupt's handles may be the last.
+    Scene {
+        name: "drop: the whole tree",
+        wait: Wait::Never,
+        prepare: |stage| {
+            let child = stage.child().unwrap();
+            stage.below[0] = child.try_child_token().ok();
+            stage.below[1] = stage.child();
+        },
+        operation: |stage| {
+            stage.root = None;
+            stage.near = None;
+            stage.below = Default::default();
+        },
+    },
+    Scene {
+        name: "collapse: of the middle",
+        wait: Wait::First,
+        prepare: |stage| {
+            stage.below[0] = stage.child();
+            stage.below[1] = stage.child();
+            stage.below[2] = stage.below[1].as_ref().unwrap().try_child_token().ok();
+            stage.below[3] = stage.child();
+            stage.waits[0] = stage.below[2].as_ref().map(|token| Waits::on(token).polled(0));
+            stage.back = Some(1);
+        },
+        operation: |stage| stage.below[1] = None,
+    },
+    Scene {
+        name: "collapse: by a drop below",
+        wait: Wait::First,
+        prepare: |stage| {
+            let middle = stage.child().unwrap();
+            stage.below[0] = middle.try_child_token().ok();
+            stage.below[1] = middle.try_child_token().ok();
+            stage.waits[0] = stage.below[1].as_ref().map(|token| Waits::on(token).polled(0));
+            stage.back = Some(2);
+        },
+        operation: |stage| stage.below[0] = None,
+    },
+    Scene {
+        name: "cancel: the whole tree",
+        wait: Wait::First,
+        prepare: |stage| {
+            stage.below[0] = stage.child();
+            stage.below[1] = stage.child();
+            stage.below[2] = stage.below[1].as_ref().unwrap().try_child_token().ok();
+            stage.waits[0] = Some(Waits::on(stage.near()).polled(0));
+            stage.waits[1] = stage.below[2].as_ref().map(|token| Waits::on(token).polled(1));
+            stage.waits[2] = stage.below[2].as_ref().map(|token| Waits::on(token).polled(2));
+            stage.callback();
+            stage.watched();
+        },
+        operation: |stage| stage.decided = stage.root.as_ref().map(|root| root.cancel_with(&OURS)),
+    },
+    Scene {
+        name: "cancel: by an alarm",
+        wait: Wait::First,
+        prepare: |stage| {
+            stage.timed();
+            stage.alarm = alarm();
+            stage.waits[0] = stage.timed.as_ref().map(|token| Waits::on(token).polled(0));
+        },
+        operation: |stage| stage.fired = stage.alarm.take().map(|alarm| alarm.fire()),
+    },
+];
