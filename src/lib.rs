@@ -10,22 +10,14 @@ extern crate std;
 #[cfg(test)]
 extern crate self as cancel_tree;
 
-#[cfg(feature = "alloc")]
-mod primitives;
-
-#[cfg(feature = "alloc")]
 mod guard;
-#[cfg(feature = "alloc")]
+mod pool;
+mod primitives;
 mod race;
-#[cfg(feature = "alloc")]
 mod reason;
-#[cfg(feature = "alloc")]
 mod registration;
-#[cfg(feature = "alloc")]
 mod token;
-#[cfg(feature = "alloc")]
 mod tree;
-#[cfg(feature = "alloc")]
 mod wait;
 
 #[cfg(feature = "blocking")]
@@ -37,26 +29,19 @@ mod cancel_when;
 // Its values are in an `Arc`, which targets without compare-and-swap do not have.
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr", not(cancel_tree_loom)))]
 pub mod context;
-#[cfg(feature = "alloc")]
 pub mod future;
-#[cfg(feature = "alloc")]
 pub mod time;
 
 #[cfg(feature = "std")]
 pub use cancel_when::CancelWhen;
-#[cfg(feature = "alloc")]
 pub use guard::{DropGuard, DropGuardRef};
-#[cfg(feature = "alloc")]
+pub use pool::{NotRegistered, PoolFull, TokenPool};
 pub use reason::{CancelKind, Cancelled, Cause, StaticCause};
-#[cfg(feature = "alloc")]
 pub use registration::{Finished, Registration, Unregister};
-#[cfg(feature = "alloc")]
 pub use token::CancellationToken;
-#[cfg(feature = "alloc")]
 pub use wait::{WaitForCancellationFuture, WaitForCancellationFutureOwned};
 
 /// The types under the path that they have in tokio-util.
-#[cfg(feature = "alloc")]
 pub mod sync {
     pub use crate::{
         CancellationToken, DropGuard, DropGuardRef, WaitForCancellationFuture, WaitForCancellationFutureOwned,
@@ -66,5 +51,5 @@ pub mod sync {
 /// For the models in `loom-tests/`.
 #[cfg(cancel_tree_loom)]
 pub mod model {
-    pub use crate::tree::memory::{live_nodes, settle};
+    pub use crate::tree::memory::{keep_pool, live_nodes, settle};
 }

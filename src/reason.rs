@@ -1,6 +1,7 @@
 //! Why a token is cancelled.
 
 use crate::tree::Reason;
+#[cfg(feature = "alloc")]
 use alloc::boxed::Box;
 use core::error::Error;
 use core::fmt;
@@ -42,13 +43,14 @@ pub enum CancelKind {
 }
 
 /// A cause, as [`CancellationToken::cancel_with`](crate::CancellationToken::cancel_with) takes it: any error (one
-/// allocation beside the error's own), or a reference to a [`StaticCause`] (none).
+/// allocation beside the error's own; with `alloc`), or a reference to a [`StaticCause`] (none).
 #[derive(Debug)]
 pub struct Cause(Inner);
 
 #[derive(Debug)]
 enum Inner {
     Static(&'static StaticCause),
+    #[cfg(feature = "alloc")]
     Boxed(Box<dyn Error + Send + Sync>),
 }
 
@@ -93,6 +95,7 @@ impl StaticCause {
 
 impl Cause {
     /// A cause from an error that is boxed already, whatever its type. No further allocation for the box.
+    #[cfg(feature = "alloc")]
     #[must_use]
     pub fn boxed(error: Box<dyn Error + Send + Sync>) -> Self {
         Self(Inner::Boxed(error))
@@ -101,11 +104,13 @@ impl Cause {
     pub(crate) fn into_reason(self, kind: CancelKind) -> Reason {
         match self.0 {
             Inner::Static(cause) => Reason::with_static(kind, cause),
+            #[cfg(feature = "alloc")]
             Inner::Boxed(error) => Reason::with_error(kind, error),
         }
     }
 }
 
+#[cfg(feature = "alloc")]
 impl<E: Error + Send + Sync + 'static> From<E> for Cause {
     fn from(error: E) -> Self {
         Self(Inner::Boxed(Box::new(error)))

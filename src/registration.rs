@@ -1,8 +1,10 @@
 //! Callbacks: what a registration can do.
 
 use crate::reason::CancelKind;
-use crate::tree::{Handle, Reason};
-use crate::{CancellationToken, WaitForCancellationFutureOwned};
+#[cfg(feature = "alloc")]
+use crate::tree::Heap;
+use crate::tree::{Handle, Home, Reason};
+use crate::{CancellationToken, PoolFull, WaitForCancellationFutureOwned};
 use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
@@ -40,6 +42,7 @@ impl Registration {
         Self { callback: Some(Callback { token, node }) }
     }
 
+    #[cfg(feature = "alloc")]
     pub(crate) fn done() -> Self {
         Self { callback: None }
     }
@@ -75,9 +78,28 @@ impl Registration {
     /// ```
     ///
     /// Lock-free. One allocation, for the first future of a registration.
+    #[cfg(feature = "alloc")]
     pub fn finished(&self) -> Finished {
-        let token = self.callback.as_ref().and_then(|callback| callback.node.finished());
-        Finished { token: token.map(|token| CancellationToken::from_handle(token).cancelled_owned()) }
+        let Ok(finished) = self.finished_in(|_| Heap);
+        finished
+    }
+
+    /// As [`finished`](Self::finished); the first future of a registration takes one node from where the token came from: from its
+    /// pool, or the heap.
+    ///
+    /// # Errors
+    ///
+    /// If the pool is full.
+    pub fn try_finished(&self) -> Result<Finished, PoolFull> {
+        self.finished_in(Handle::home)
+    }
+
+    fn finished_in<H: Home>(&self, home: impl FnOnce(&Handle) -> H) -> Result<Finished, H::Full> {
+        let token = match &self.callback {
+            Some(Callback { node, .. }) => node.finished(home(node))?,
+            None => None,
+        };
+        Ok(Finished { token: token.map(|token| CancellationToken::from_handle(token).cancelled_owned()) })
     }
 
     fn end(&mut self) -> Unregister {

@@ -2,8 +2,12 @@ use crate::guard::{DropGuard, DropGuardRef};
 use crate::race::{RunUntilCancelledFuture, RunUntilCancelledFutureOwned};
 use crate::reason::{CancelKind, Cancelled, Cause};
 use crate::registration::Registration;
-use crate::tree::{Handle, Linking, Reason};
+use crate::tree::{Handle, Reason, Unborn};
+#[cfg(feature = "alloc")]
+use crate::tree::{Heap, Linking};
 use crate::wait::{WaitForCancellationFuture, WaitForCancellationFutureOwned};
+use crate::{NotRegistered, PoolFull};
+#[cfg(feature = "alloc")]
 use core::borrow::Borrow;
 use core::fmt;
 use core::future::Future;
@@ -60,6 +64,7 @@ impl CancellationToken {
     /// assert!(!SHUTDOWN.is_cancelled());
     /// # }
     /// ```
+    #[cfg(feature = "alloc")]
     #[must_use = "a token that is dropped at once cancels nothing"]
     pub fn new() -> Self {
         Self { handle: Handle::root() }
@@ -79,9 +84,19 @@ impl CancellationToken {
     ///
     /// Lock-free. One allocation of 96 bytes (64-bit targets; 120 below a deadline), given back when the child and all below
     /// it are dropped.
+    #[cfg(feature = "alloc")]
     #[must_use = "a token that is dropped at once cancels nothing"]
     pub fn child_token(&self) -> Self {
         Self { handle: self.handle.child() }
+    }
+
+    /// As [`child_token`](Self::child_token), from where this token came from: from its [pool](crate::TokenPool), or the heap.
+    ///
+    /// # Errors
+    ///
+    /// If the pool is full. A token on the heap can always have one more.
+    pub fn try_child_token(&self) -> Result<Self, PoolFull> {
+        self.handle.child_at_home().map(Self::from_handle)
     }
 
     /// Cancels this token and all below it.
@@ -254,6 +269,7 @@ impl CancellationToken {
     ///
     /// Lock-free. One allocation, of 120 bytes and `f` (64-bit targets); none if the token is cancelled already. The
     /// registration is a handle on the token, too. (Go: `AfterFunc`, which starts a goroutine for it.)
+    #[cfg(feature = "alloc")]
     #[must_use = "dropping the registration unregisters the callback; `detach` leaves it registered"]
     pub fn on_cancel<F: FnOnce() + Send + 'static>(&self, f: F) -> Registration {
         self.try_on_cancel(f).unwrap_or_else(|f| {
@@ -267,11 +283,55 @@ impl CancellationToken {
     /// # Errors
     ///
     /// `f`, if the token is cancelled already.
+    #[cfg(feature = "alloc")]
     pub fn try_on_cancel<F: FnOnce() + Send + 'static>(&self, f: F) -> Result<Registration, F> {
         if self.is_cancelled() {
             return Err(f);
         }
-        self.handle.callback(f).map(|callback| Registration::new(self.handle.clone(), callback))
+        match self.handle.callback(Heap, f) {
+            Ok(callback) => Ok(Registration::new(self.handle.clone(), callback)),
+            Err(Unborn::Cancelled(f)) => Err(f),
+        }
+    }
+
+    /// Registers a function, to be run with `context` when this token is cancelled. As [`try_on_cancel`](Self::try_on_cancel), for a
+    /// token in a [`TokenPool`](crate::TokenPool).
+    ///
+    /// ```
+    /// # use cancel_tree::{PoolFull, TokenPool, Unregister};
+    /// # use core::sync::atomic::{AtomicBool, Ordering};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// static POOL: TokenPool<2> = TokenPool::new();
+    /// static MOTOR: AtomicBool = AtomicBool::new(true);
+    ///
+    /// let token = POOL.try_token()?;
+    /// let registration = token.try_on_cancel_fn(|motor| motor.store(false, Ordering::Relaxed), &MOTOR)?;
+    /// token.cancel();
+    /// assert!(!MOTOR.load(Ordering::Relaxed));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// A context that is larger than a word, or aligned more strictly, does not compile; that of several tokens may be one `static`.
+    ///
+    /// Lock-free. One node, from where this token came from: from its pool, or the heap.
+    ///
+    /// # Errors
+    ///
+    /// If this token is cancelled already, or its pool is full.
+    pub fn try_on_cancel_fn<C: Copy + Send + 'static>(
+        &self,
+        f: fn(C),
+        context: C,
+    ) -> Result<Registration, NotRegistered> {
+        if self.is_cancelled() {
+            return Err(NotRegistered::Cancelled);
+        }
+        match self.handle.callback(self.handle.home(), move || f(context)) {
+            Ok(callback) => Ok(Registration::new(self.handle.clone(), callback)),
+            Err(Unborn::Cancelled(_)) => Err(NotRegistered::Cancelled),
+            Err(Unborn::Full(..)) => Err(NotRegistered::PoolFull),
+        }
     }
 
     /// A token that is cancelled when one of several is, for the reason of the first of them.
@@ -299,10 +359,13 @@ impl CancellationToken {
     ///
     /// Lock-free. One allocation for the token, and one for each source; from the 17th on, also of a set to find those that
     /// stand there twice, until the token is made.
+    #[cfg(feature = "alloc")]
     #[must_use = "a token that is dropped at once cancels nothing"]
     pub fn any<S: Borrow<Self>>(sources: impl IntoIterator<Item = S>) -> Self {
-        let mut linking = Linking::new();
-        sources.into_iter().for_each(|source| linking.add(&source.borrow().handle));
+        let Ok(mut linking) = Linking::new(Heap);
+        sources.into_iter().for_each(|source| {
+            let Ok(()) = linking.add(&source.borrow().handle);
+        });
         Self { handle: linking.finish() }
     }
 
@@ -327,6 +390,7 @@ impl Clone for CancellationToken {
     }
 }
 
+#[cfg(feature = "alloc")]
 impl Default for CancellationToken {
     fn default() -> Self {
         Self::new()

@@ -1,8 +1,12 @@
 //! What a timer fires.
 
-use crate::reason::{CancelKind, Cause};
-use crate::tree::{Deadline, Reason, Weak, empty_graveyard};
-use crate::{CancellationToken, time::Timer};
+#[cfg(feature = "alloc")]
+use crate::Cause;
+use crate::reason::CancelKind;
+#[cfg(feature = "alloc")]
+use crate::tree::Heap;
+use crate::tree::{Deadline, Home, Reason, Weak, empty_graveyards};
+use crate::{CancellationToken, PoolFull, StaticCause, time::Timer};
 use core::fmt;
 use core::mem::ManuallyDrop;
 use core::time::Duration;
@@ -40,7 +44,7 @@ impl Drop for Alarm {
         #[cfg(not(feature = "std"))]
         drop(reason);
         // What the cancel has left: in a program that does nothing else, no other drop may come.
-        empty_graveyard();
+        empty_graveyards(self.token.is_pooled());
     }
 }
 
@@ -70,26 +74,70 @@ impl CancellationToken {
     /// # Panics
     ///
     /// Those of the timer; the child is dropped then.
+    #[cfg(feature = "alloc")]
     #[must_use = "a token that is dropped at once cancels nothing"]
     pub fn child_with_timer<T: Timer>(&self, timer: &T, at: Duration) -> Self {
-        self.timed(timer, at, || Reason::new(CancelKind::DeadlineExceeded))
+        let reason = || Reason::new(CancelKind::DeadlineExceeded);
+        let Ok(child) = self.timed(Heap, timer, at, reason, |alarm| Ok(timer.arm(at, alarm)));
+        child
     }
 
     /// As [`child_with_timer`](Self::child_with_timer). The cause shows only if it is the deadline that cancels the child.
+    #[cfg(feature = "alloc")]
     #[must_use = "a token that is dropped at once cancels nothing"]
     pub fn child_with_timer_cause<T: Timer>(&self, timer: &T, at: Duration, cause: impl Into<Cause>) -> Self {
-        self.timed(timer, at, || cause.into().into_reason(CancelKind::DeadlineExceeded))
+        let reason = || cause.into().into_reason(CancelKind::DeadlineExceeded);
+        let Ok(child) = self.timed(Heap, timer, at, reason, |alarm| Ok(timer.arm(at, alarm)));
+        child
     }
 
-    fn timed<T: Timer>(&self, timer: &T, at: Duration, reason: impl FnOnce() -> Reason) -> Self {
+    /// As [`child_with_timer`](Self::child_with_timer), where this token came from: from its pool, or the heap.
+    ///
+    /// A node of a pool has room for two words of what the timer keeps there: an `Option<T::Armed>` that is larger does not
+    /// compile.
+    ///
+    /// # Errors
+    ///
+    /// If the pool, or the timer, is full. Then nothing is left of the child.
+    pub fn try_child_with_timer<T: Timer>(&self, timer: &T, at: Duration) -> Result<Self, PoolFull> {
+        self.try_timed(timer, at, || Reason::new(CancelKind::DeadlineExceeded))
+    }
+
+    /// As [`try_child_with_timer`](Self::try_child_with_timer). The cause shows only if it is the deadline that cancels the child.
+    ///
+    /// # Errors
+    ///
+    /// If the pool, or the timer, is full.
+    pub fn try_child_with_timer_cause<T: Timer>(
+        &self,
+        timer: &T,
+        at: Duration,
+        cause: &'static StaticCause,
+    ) -> Result<Self, PoolFull> {
+        self.try_timed(timer, at, || Reason::with_static(CancelKind::DeadlineExceeded, cause))
+    }
+
+    fn try_timed<T: Timer>(&self, timer: &T, at: Duration, reason: impl FnOnce() -> Reason) -> Result<Self, PoolFull> {
+        self.timed(self.handle().home(), timer, at, reason, |alarm| timer.try_arm(at, alarm).map_err(|_alarm| PoolFull))
+    }
+
+    fn timed<H: Home, T: Timer>(
+        &self,
+        home: H,
+        timer: &T,
+        at: Duration,
+        reason: impl FnOnce() -> Reason,
+        arm: impl FnOnce(Alarm) -> Result<T::Armed, H::Full>,
+    ) -> Result<Self, H::Full> {
         let deadline = Deadline::new(at, timer.is_system_clock());
-        Self::from_handle(if at <= timer.now() {
-            self.handle().expired(deadline, &reason())
+        let child = if at <= timer.now() {
+            self.handle().expired(home, deadline, &reason())
         } else if deadline == Deadline::NEVER || self.handle().deadline().covers(deadline) {
-            self.handle().child()
+            self.handle().child_in(home)
         } else {
             let alarm = |token| Alarm { token, reason: ManuallyDrop::new(reason()) };
-            self.handle().timed(deadline, |token| timer.arm(at, alarm(token)), T::disarm)
-        })
+            self.handle().timed::<H, T>(home, deadline, |token| arm(alarm(token)))
+        };
+        child.map(Self::from_handle)
     }
 }

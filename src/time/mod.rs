@@ -113,6 +113,15 @@ pub trait Timer: Send + Sync {
     /// token is not visible to anybody else yet. If this panics, the token is dropped.
     fn arm(&self, at: Duration, alarm: Alarm) -> Self::Armed;
 
+    /// As [`arm`](Self::arm), for a timer that has room for so many alarms and no more.
+    ///
+    /// # Errors
+    ///
+    /// The alarm, if there is no room for it; nothing is armed then. A timer that does not say otherwise always has room.
+    fn try_arm(&self, at: Duration, alarm: Alarm) -> Result<Self::Armed, Alarm> {
+        Ok(self.arm(at, alarm))
+    }
+
     /// The token has been cancelled: the alarm is of no use any more. Called at most once, in `cancel()`, on the thread that
     /// cancels, and so perhaps in a signal or interrupt handler: it must not lock, wait, allocate or free. It need not
     /// prevent that the alarm is fired, which has no effect now; and it may do nothing, if the drop of `armed`, which

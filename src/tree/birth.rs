@@ -2,28 +2,42 @@
 
 use super::callback::{self, Callback};
 use super::deadline::Deadline;
-use super::extended::{Extended, Payload, birth_state, deadline};
-use super::memory::{allocate, allocate_extended, free, layout_of};
+use super::extended::{Payload, birth_state, deadline, discard_payload};
+#[cfg(feature = "alloc")]
+use super::memory::allocate;
+use super::memory::{AnyHome, Home, give_up, home_of};
 use super::state::State;
 use super::{Node, at};
+use crate::PoolFull;
 use crate::primitives::{Acquire, Relaxed, Release};
 use core::mem;
 use core::task::Waker;
 
+/// Why a hidden child was not born; with what was to be in it.
+pub(crate) enum Unborn<T, F> {
+    /// The parent is cancelled.
+    Cancelled(T),
+    /// There is no room.
+    Full(T, F),
+}
+
 /// A node in no list, with one handle.
+#[cfg(feature = "alloc")]
 pub(super) fn root() -> *mut Node {
     allocate(Node::root(State::ROOT))
 }
 
-/// The same with a payload, born cancelled if there is a reason.
-pub(super) fn root_with<P: Payload>(deadline: Deadline, payload: P) -> *mut Node {
-    allocate_extended(Extended::new(Node::root(birth_state(State::ROOT, P::ROLE)), deadline, payload))
+/// The same, anywhere, and with a payload.
+pub(super) fn root_in<H: Home, P: Payload>(home: H, payload: P) -> Result<*mut Node, H::Full> {
+    let state = birth_state(State::ROOT, P::ROLE);
+    Ok(home.room()?.fill(Node::root(state), Deadline::NEVER, payload))
 }
 
 /// A child with one handle; born cancelled if the parent is (C4).
 ///
 /// # Safety
 /// The caller holds a handle on `parent`.
+#[cfg(feature = "alloc")]
 pub(super) unsafe fn child(parent: *mut Node) -> *mut Node {
     // SAFETY: the handle on the parent; the node is ours alone if it has not been pushed.
     unsafe {
@@ -39,10 +53,11 @@ pub(super) unsafe fn child(parent: *mut Node) -> *mut Node {
     }
 }
 
-/// A child of one that has perhaps a deadline, or is cancelled.
+/// A child of one that has perhaps a deadline, or lives in a pool, or is cancelled.
 ///
 /// # Safety
 /// As [`child`].
+#[cfg(feature = "alloc")]
 #[cold]
 #[inline(never)]
 unsafe fn child_of_another(parent: *mut Node) -> *mut Node {
@@ -50,7 +65,8 @@ unsafe fn child_of_another(parent: *mut Node) -> *mut Node {
     unsafe {
         let deadline = deadline(parent);
         if deadline != Deadline::NEVER {
-            return child_with(parent, deadline, ());
+            let Ok(node) = child_in(super::memory::Heap, parent, deadline, ());
+            return node;
         }
         let node = allocate(Node::child(State::CHILD, parent));
         if at(parent).reason.is_set() || !push(parent, node) {
@@ -60,19 +76,39 @@ unsafe fn child_of_another(parent: *mut Node) -> *mut Node {
     }
 }
 
+/// A child where the parent lives.
+///
+/// # Safety
+/// As [`child_in`].
+pub(super) unsafe fn child_at_home(parent: *mut Node) -> Result<*mut Node, PoolFull> {
+    // SAFETY: as in `child_in`.
+    unsafe {
+        match home_of(parent) {
+            #[cfg(feature = "alloc")]
+            AnyHome::Heap => Ok(child(parent)),
+            AnyHome::Pool(pool) => child_in(pool, parent, deadline(parent), ()),
+        }
+    }
+}
+
 /// A child with one handle, a deadline, and a payload; born cancelled if the parent is cancelled.
 ///
 /// # Safety
-/// As [`child`].
-pub(super) unsafe fn child_with<P: Payload>(parent: *mut Node, deadline: Deadline, payload: P) -> *mut Node {
-    // SAFETY: as in `child`.
+/// The caller holds a handle on `parent`.
+pub(super) unsafe fn child_in<H: Home, P: Payload>(
+    home: H,
+    parent: *mut Node,
+    deadline: Deadline,
+    payload: P,
+) -> Result<*mut Node, H::Full> {
+    // SAFETY: the handle on the parent; the node is ours alone if it has not been pushed.
     unsafe {
-        let born = Node::child(birth_state(State::CHILD, P::ROLE), parent);
-        let node = allocate_extended(Extended::new(born, deadline, payload));
+        let state = birth_state(State::CHILD, P::ROLE);
+        let node = home.room()?.fill(Node::child(state, parent), deadline, payload);
         if at(parent).reason.is_set() || !push(parent, node) {
             cancel_at_birth(parent, node, birth_state(State::ROOT, P::ROLE));
         }
-        node
+        Ok(node)
     }
 }
 
@@ -90,37 +126,52 @@ unsafe fn cancel_at_birth(parent: *mut Node, node: *mut Node, state: State) {
     }
 }
 
-/// A hidden child with a waker in its slot, or the waker if the parent is cancelled.
+/// A hidden child with a waker in its slot, where the parent lives.
 ///
 /// # Safety
 /// The caller holds a handle on `parent`.
-pub(super) unsafe fn waiter(parent: *mut Node, waker: Waker) -> Result<*mut Node, Waker> {
-    // SAFETY: as in `child`.
+pub(super) unsafe fn waiter(parent: *mut Node, waker: Waker) -> Result<*mut Node, Unborn<Waker, PoolFull>> {
+    // SAFETY: the handle on the parent; the node is ours alone if it has not been pushed.
     unsafe {
-        let node = allocate(Node::waiter(parent, waker));
+        let node = match home_of(parent) {
+            #[cfg(feature = "alloc")]
+            AnyHome::Heap => allocate(Node::waiter(State::CHILD, parent, waker)),
+            AnyHome::Pool(pool) => match pool.room() {
+                Ok(room) => room.fill(Node::waiter(State::CHILD.extended(), parent, waker), Deadline::NEVER, ()),
+                Err(full) => return Err(Unborn::Full(waker, full)),
+            },
+        };
         if push(parent, node) {
             return Ok(node);
         }
         let waker = at(node).waker.with_mut(|cell| mem::take(&mut *cell));
-        free(node, layout_of::<Node>());
-        waker.map_or_else(|| unreachable!("nobody else has seen the node"), Err)
+        give_up(node);
+        waker.map_or_else(|| unreachable!("nobody else has seen the node"), |waker| Err(Unborn::Cancelled(waker)))
     }
 }
 
-/// A hidden child with a closure, or the closure if the parent is cancelled.
+/// A hidden child with a closure.
 ///
 /// # Safety
 /// As [`waiter`].
-pub(super) unsafe fn callback<F: FnOnce() + Send + 'static>(parent: *mut Node, f: F) -> Result<*mut Node, F> {
-    // SAFETY: as in `child`.
+pub(super) unsafe fn callback<H: Home, F: FnOnce() + Send + 'static>(
+    home: H,
+    parent: *mut Node,
+    f: F,
+) -> Result<*mut Node, Unborn<F, H::Full>> {
+    // SAFETY: as in `waiter`.
     unsafe {
-        let node = hidden(parent, Callback(f));
+        let room = match home.room() {
+            Ok(room) => room,
+            Err(full) => return Err(Unborn::Full(f, full)),
+        };
+        let node = room.fill(hidden::<Callback<F>>(parent), Deadline::NEVER, Callback(f));
         if push(parent, node) {
             return Ok(node);
         }
         let f = callback::take_callback(node);
-        free(node, layout_of::<Extended<Callback<F>>>());
-        Err(f)
+        give_up(node);
+        Err(Unborn::Cancelled(f))
     }
 }
 
@@ -128,24 +179,25 @@ pub(super) unsafe fn callback<F: FnOnce() + Send + 'static>(parent: *mut Node, f
 ///
 /// # Safety
 /// As [`waiter`].
-pub(super) unsafe fn link<P: Payload>(parent: *mut Node, payload: P) -> Option<*mut Node> {
-    // SAFETY: as in `child`.
+pub(super) unsafe fn link<H: Home, P: Payload>(
+    home: H,
+    parent: *mut Node,
+    payload: P,
+) -> Result<Option<*mut Node>, H::Full> {
+    // SAFETY: as in `waiter`.
     unsafe {
-        let node = hidden(parent, payload);
+        let node = home.room()?.fill(hidden::<P>(parent), Deadline::NEVER, payload);
         if push(parent, node) {
-            return Some(node);
+            return Ok(Some(node));
         }
-        super::extended::discard_payload(node);
-        free(node, layout_of::<Extended<P>>());
-        None
+        discard_payload(node);
+        give_up(node);
+        Ok(None)
     }
 }
 
-/// # Safety
-/// As [`waiter`].
-unsafe fn hidden<P: Payload>(parent: *mut Node, payload: P) -> *mut Node {
-    let born = Node::hidden(birth_state(State::CHILD, P::ROLE), parent);
-    allocate_extended(Extended::new(born, Deadline::NEVER, payload))
+fn hidden<P: Payload>(parent: *mut Node) -> Node {
+    Node::hidden(birth_state(State::CHILD, P::ROLE), parent)
 }
 
 /// Puts a new node at the front of its parent's list. False if the parent is cancelled; then its reason is there, too.

@@ -6,7 +6,7 @@
 
 use super::extended::{Payload, Role, discard_payload, payload};
 use super::handle::Handle;
-use super::memory::Bin;
+use super::memory::{Bin, Home};
 use super::reason::Reason;
 use super::release::release;
 use super::state::{CHILD, Duty, HANDLE};
@@ -95,6 +95,15 @@ pub(super) unsafe fn let_go(node: *mut Node) {
     }
 }
 
+/// Whether [`let_go`] would do nothing.
+///
+/// # Safety
+/// As [`let_go`].
+pub(super) unsafe fn is_awaited_by_nobody(node: *mut Node) -> bool {
+    // SAFETY: the caller's node. Relaxed: as in `let_go`.
+    unsafe { at(node).dead.load(Relaxed).addr() & !DONE == 0 }
+}
+
 /// Whether a callback has finished.
 ///
 /// # Safety
@@ -105,22 +114,22 @@ pub(super) unsafe fn has_finished(node: *mut Node) -> bool {
     unsafe { at(node).dead.load(Acquire).addr() & DONE != 0 }
 }
 
-/// A handle on the token that is cancelled when the callback has finished: made when first asked for.
+/// A handle on the token that is cancelled when the callback has finished: made when first asked for, in `home`.
 ///
 /// # Safety
 /// The caller holds a handle on the node, which is a callback.
-pub(super) unsafe fn finished(node: *mut Node) -> Option<Handle> {
+pub(super) unsafe fn finished<H: Home>(node: *mut Node, home: H) -> Result<Option<Handle>, H::Full> {
     // SAFETY: the handle.
     unsafe {
         // Acquire (E15): the token, or what the callback did.
         let mut seen = at(node).dead.load(Acquire);
         if seen.is_null() {
-            let token = Handle::root();
+            let token = Handle::root_in(home)?;
             // The word gets a handle of its own.
             let second = token.clone().into_node();
             // Release, Acquire (E15): as in `finish`.
             match at(node).dead.compare_exchange(ptr::null_mut(), second, Release, Acquire) {
-                Ok(_) => return Some(token),
+                Ok(_) => return Ok(Some(token)),
                 Err(newer) => {
                     drop(Handle::adopt(second));
                     seen = newer;
@@ -128,10 +137,10 @@ pub(super) unsafe fn finished(node: *mut Node) -> Option<Handle> {
             }
         }
         if seen.addr() & DONE != 0 {
-            return None;
+            return Ok(None);
         }
         at(seen).state.retain();
-        Some(Handle::adopt(seen))
+        Ok(Some(Handle::adopt(seen)))
     }
 }
 

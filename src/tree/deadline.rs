@@ -4,7 +4,9 @@ use core::time::Duration;
 
 /// Nanoseconds since the origin of a clock, and in the lowest bit whether that clock is any but the system's. So the earlier of
 /// two is the smaller word.
+// Packed: 64 bits are aligned like words, so that a tail has no gap on 32-bit targets.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(C, packed(4))]
 pub(crate) struct Deadline(u64);
 
 impl Deadline {

@@ -8,24 +8,25 @@
 //! | `Link` | a hidden child of a source | a weak claim on the linked token | cancel that, too | drop |
 //! | `Callback` | a hidden child of a token | the closure | run | drop it if it was not run |
 //!
+//! In a pool every node is an extended one: the tail says where it lives.
+//!
 //! All but `Token` STAY: a relay would be replaced by its child, and what it carries lost. `Timed` and `Linked` are
 //! *anchors*: others, the timer and the links, hold weak claims on them, counted in the tail. A weak claim keeps the
 //! node's memory and nothing else; to cancel the node its holder takes a child claim, if the node is not dead.
 
 use super::deadline::Deadline;
-use super::memory::Bin;
+use super::memory::{self, Bin, Origin};
 use super::reason::Reason;
 use super::release::release;
 use super::state::{CHILD, State};
-use super::{Node, at, callback, cancel, linked, memory, slot};
+use super::{Node, at, callback, cancel, linked, slot};
 use crate::primitives::{AcqRel, AtomicUsize, Relaxed, UnsafeCell, abort};
-use core::alloc::Layout;
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 
 /// What an extended node is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub(crate) enum Role {
     Token,
     Timed,
     Linked,
@@ -34,7 +35,8 @@ pub(super) enum Role {
 }
 
 /// What a tail holds for somebody.
-pub(super) trait Payload: Send + Sized + 'static {
+/// (It outlives every borrow, though its type need not say so: a type parameter that none of its values holds may not.)
+pub(crate) trait Payload: Send + Sized {
     const ROLE: Role;
 
     /// The node has been cancelled. Called at most once, in phase two of the cancel.
@@ -48,7 +50,7 @@ pub(super) trait Payload: Send + Sized + 'static {
 
 /// A node, its tail and its payload, in one piece of memory.
 #[repr(C)]
-pub(super) struct Extended<P> {
+pub(crate) struct Extended<P> {
     node: Node,
     tail: Tail,
     payload: UnsafeCell<MaybeUninit<P>>,
@@ -62,22 +64,18 @@ pub(super) struct Tail {
     deadline: UnsafeCell<Deadline>,
 }
 
-/// What has to be known of a payload where its type is not.
-pub(super) struct Table {
-    pub(super) role: Role,
-    pub(super) layout: Layout,
+/// What has to be known of a payload where its type is not, and of the node's memory.
+pub(crate) struct Table {
+    role: Role,
+    origin: Origin,
     cancelled: unsafe fn(*mut Node),
     discard: unsafe fn(*mut Node),
 }
 
-struct Of<P>(P);
-impl<P: Payload> Of<P> {
-    const TABLE: &'static Table = &Table {
-        role: P::ROLE,
-        layout: memory::layout_of::<Extended<P>>(),
-        cancelled: cancelled::<P>,
-        discard: discard::<P>,
-    };
+impl Table {
+    pub(super) const fn of<P: Payload>(origin: Origin) -> Self {
+        Self { role: P::ROLE, origin, cancelled: cancelled::<P>, discard: discard::<P> }
+    }
 }
 
 /// # Safety
@@ -105,10 +103,10 @@ pub(super) unsafe fn payload<'a, P: Payload>(node: *mut Node) -> &'a UnsafeCell<
 
 impl<P: Payload> Extended<P> {
     /// `node` is a new node that nobody has seen.
-    pub(super) fn new(node: Node, deadline: Deadline, payload: P) -> Self {
+    pub(super) fn new(table: &'static Table, node: Node, deadline: Deadline, payload: P) -> Self {
         Self {
             node,
-            tail: Tail { table: Of::<P>::TABLE, memory: AtomicUsize::new(1), deadline: UnsafeCell::new(deadline) },
+            tail: Tail { table, memory: AtomicUsize::new(1), deadline: UnsafeCell::new(deadline) },
             payload: UnsafeCell::new(MaybeUninit::new(payload)),
         }
     }
@@ -140,6 +138,15 @@ const _: () = {
 pub(super) unsafe fn role(node: *mut Node) -> Role {
     // SAFETY: the caller's contract.
     unsafe { tail(node) }.table.role
+}
+
+/// Where an extended node lives.
+///
+/// # Safety
+/// As [`tail`].
+pub(super) unsafe fn origin(node: *mut Node) -> Origin {
+    // SAFETY: the caller's contract.
+    unsafe { tail(node) }.table.origin
 }
 
 /// The effective deadline of any node.
@@ -209,6 +216,22 @@ pub(super) unsafe fn dismantle(node: *mut Node, bin: &mut Bin) {
     }
 }
 
+/// Whether [`dismantle`] does nothing that could run foreign code or free another node.
+///
+/// # Safety
+/// As [`dismantle`].
+pub(super) unsafe fn is_dismantled_quietly(node: *mut Node) -> bool {
+    // SAFETY: the caller's contract.
+    unsafe {
+        match role(node) {
+            Role::Token => true,
+            // Relaxed: as in `dismantle`. (A closure in a pool is a pointer and a word, without a drop.)
+            Role::Callback => callback::is_awaited_by_nobody(node),
+            Role::Timed | Role::Linked | Role::Link => false,
+        }
+    }
+}
+
 /// Gives the memory back, if this was the last who needed it.
 ///
 /// # Safety
@@ -216,10 +239,10 @@ pub(super) unsafe fn dismantle(node: *mut Node, bin: &mut Bin) {
 pub(super) unsafe fn give_memory_back(node: *mut Node) {
     // SAFETY: the count keeps the memory until the step.
     unsafe {
-        let layout = tail(node).table.layout;
+        let origin = origin(node);
         // As in `Arc`: Release, my uses come before the free; Acquire, everybody's do if I am the last.
         if tail(node).memory.fetch_sub(1, AcqRel) == 1 {
-            memory::free(node, layout);
+            memory::free(node, origin);
         }
     }
 }
@@ -251,6 +274,12 @@ impl Weak {
         let node = self.0.as_ptr();
         // SAFETY: our count keeps the memory. An anchor STAYS, so nobody minds a claim that comes out of nowhere (I13).
         unsafe { at(node).state.try_add_child() }.then_some(node)
+    }
+
+    /// Whether the token lives in a pool.
+    pub(crate) fn is_pooled(&self) -> bool {
+        // SAFETY: our count keeps the memory.
+        unsafe { origin(self.0.as_ptr()) }.is_pool()
     }
 
     /// Cancels the token, if it is not gone. True if this decided the reason. Frees nothing.

@@ -1,13 +1,16 @@
 //! The safe face of the tree: a counted reference to a node. Everything above it is safe code.
 
+use super::birth::Unborn;
 use super::deadline::Deadline;
 use super::extended::{Weak, deadline};
 use super::linked::Links;
-use super::memory::empty_graveyard;
+use super::memory::{AnyHome, Home, empty_graveyards, home_of, is_pooled};
 use super::reason::Reason;
 use super::release::release_handle;
 use super::timed::{self, Timed};
 use super::{Node, at, birth, callback, cancel};
+use crate::PoolFull;
+use crate::time::Timer;
 use core::mem::ManuallyDrop;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::ptr::NonNull;
@@ -43,21 +46,47 @@ impl Handle {
     }
 
     /// A tree of one node. One allocation.
+    #[cfg(feature = "alloc")]
     pub(crate) fn root() -> Self {
         // SAFETY: a new node comes with one handle.
         unsafe { Self::adopt(birth::root()) }
     }
 
+    /// The same, anywhere.
+    pub(crate) fn root_in<H: Home>(home: H) -> Result<Self, H::Full> {
+        // SAFETY: a new node comes with one handle.
+        unsafe { birth::root_in(home, ()).map(|node| Self::adopt(node)) }
+    }
+
     /// A child. One allocation.
+    #[cfg(feature = "alloc")]
     pub(crate) fn child(&self) -> Self {
         // SAFETY: our handle on the parent; a new node comes with one handle.
         unsafe { Self::adopt(birth::child(self.node())) }
     }
 
-    /// A hidden child with `waker` in its slot, unless the token is cancelled. One allocation.
-    pub(super) fn waiter(&self, waker: Waker) -> Result<Self, Waker> {
-        // SAFETY: as in `child`.
+    /// A child where this node lives.
+    pub(crate) fn child_at_home(&self) -> Result<Self, PoolFull> {
+        // SAFETY: our handle on the parent; a new node comes with one handle.
+        unsafe { birth::child_at_home(self.node()).map(|node| Self::adopt(node)) }
+    }
+
+    /// A child anywhere.
+    pub(crate) fn child_in<H: Home>(&self, home: H) -> Result<Self, H::Full> {
+        // SAFETY: our handle on the parent; a new node comes with one handle.
+        unsafe { birth::child_in(home, self.node(), deadline(self.node()), ()).map(|node| Self::adopt(node)) }
+    }
+
+    /// A hidden child with `waker` in its slot. One node, where this one lives.
+    pub(super) fn waiter(&self, waker: Waker) -> Result<Self, Unborn<Waker, PoolFull>> {
+        // SAFETY: as in `child_at_home`.
         unsafe { birth::waiter(self.node(), waker).map(|node| Self::adopt(node)) }
+    }
+
+    /// Where this node lives.
+    pub(crate) fn home(&self) -> AnyHome {
+        // SAFETY: our handle.
+        unsafe { home_of(self.node()) }
     }
 
     #[inline]
@@ -86,10 +115,14 @@ impl Handle {
 
 /// Callbacks. `self` is the callback's own node, but for the first and the last of these.
 impl Handle {
-    /// A hidden child that runs `f` when this token is cancelled; or `f`, if it is. One allocation.
-    pub(crate) fn callback<F: FnOnce() + Send + 'static>(&self, f: F) -> Result<Self, F> {
-        // SAFETY: as in `child`.
-        unsafe { birth::callback(self.node(), f).map(|node| Self::adopt(node)) }
+    /// A hidden child that runs `f` when this token is cancelled. One node.
+    pub(crate) fn callback<H: Home, F: FnOnce() + Send + 'static>(
+        &self,
+        home: H,
+        f: F,
+    ) -> Result<Self, Unborn<F, H::Full>> {
+        // SAFETY: as in `child_at_home`.
+        unsafe { birth::callback(home, self.node(), f).map(|node| Self::adopt(node)) }
     }
 
     /// Sees to it that the closure does not run, and drops it, unless a canceller has it. To be called once.
@@ -115,16 +148,18 @@ impl Handle {
     }
 
     /// A token that is cancelled when the callback has finished; none if it has.
-    pub(crate) fn finished(&self) -> Option<Self> {
+    pub(crate) fn finished<H: Home>(&self, home: H) -> Result<Option<Self>, H::Full> {
         // SAFETY: our handle.
-        unsafe { callback::finished(self.node()) }
+        unsafe { callback::finished(self.node(), home) }
     }
 
     /// Leaves the callback to this, its token.
     pub(crate) fn detach(self, callback: Self) {
+        // SAFETY: the handle.
+        let pooled = unsafe { is_pooled(self.node()) };
         // SAFETY: both handles are given up.
         unsafe { callback::detach(self.into_node(), callback.into_node()) }
-        empty_graveyard();
+        empty_graveyards(pooled);
     }
 }
 
@@ -137,32 +172,40 @@ impl Handle {
     }
 
     /// A child with a deadline, which `arm` sets the timer for. If the child is cancelled
-    /// before that is done, `disarm` is called at once. One allocation, and what `arm` does.
-    pub(crate) fn timed<A: Send + 'static>(&self, at: Deadline, arm: impl FnOnce(Weak) -> A, disarm: fn(&A)) -> Self {
-        // SAFETY: as in `child`. The node is an anchor with this payload, and nobody else has a handle on it yet.
+    /// before that is done, the timer is disarmed at once. One node, and what `arm` takes.
+    pub(crate) fn timed<H: Home, T: Timer>(
+        &self,
+        home: H,
+        at: Deadline,
+        arm: impl FnOnce(Weak) -> Result<T::Armed, H::Full>,
+    ) -> Result<Self, H::Full> {
+        // SAFETY: as in `child_at_home`. The node is an anchor with this payload, and nobody else has a handle on it yet.
         unsafe {
             let own = at.min(deadline(self.node()));
-            let child = Self::adopt(birth::child_with(self.node(), own, Timed::new(disarm)));
+            let child = Self::adopt(birth::child_in(home, self.node(), own, Timed::<T>::new())?);
             if !child.is_cancelled() {
-                let armed = arm(Weak::new(child.node()));
-                timed::set(child.node(), armed);
+                let armed = arm(Weak::new(child.node()))?;
+                timed::set::<T>(child.node(), armed);
             }
-            child
+            Ok(child)
         }
     }
 
     /// A child that is cancelled from birth, with the parent's reason or this one.
-    pub(crate) fn expired(&self, at: Deadline, reason: &Reason) -> Self {
-        // SAFETY: as in `child`.
-        let child = unsafe { Self::adopt(birth::child_with(self.node(), at.min(deadline(self.node())), ())) };
+    pub(crate) fn expired<H: Home>(&self, home: H, at: Deadline, reason: &Reason) -> Result<Self, H::Full> {
+        // SAFETY: as in `child_at_home`.
+        let child = unsafe {
+            let own = at.min(deadline(self.node()));
+            Self::adopt(birth::child_in(home, self.node(), own, ())?)
+        };
         child.cancel(reason);
-        child
+        Ok(child)
     }
 
     /// A root for a linked token.
-    pub(super) fn linked(links: Links) -> Self {
+    pub(super) fn linked<H: Home>(home: H, links: Links) -> Result<Self, H::Full> {
         // SAFETY: a new node comes with one handle.
-        unsafe { Self::adopt(birth::root_with(Deadline::NEVER, links)) }
+        unsafe { birth::root_in(home, links).map(|node| Self::adopt(node)) }
     }
 }
 
@@ -178,8 +221,10 @@ impl Clone for Handle {
 impl Drop for Handle {
     #[inline]
     fn drop(&mut self) {
+        // SAFETY: our handle.
+        let pooled = unsafe { is_pooled(self.node()) };
         // SAFETY: our handle, not used again.
         unsafe { release_handle(self.node()) };
-        empty_graveyard();
+        empty_graveyards(pooled);
     }
 }

@@ -8,11 +8,12 @@
 use super::birth;
 use super::extended::{Payload, Role, Weak, deadline, payload, set_deadline};
 use super::handle::Handle;
-use super::memory::Bin;
+use super::memory::{Bin, Home};
 use super::reason::Reason;
 use super::release::release;
 use super::state::HANDLE;
 use super::{Node, at};
+#[cfg(feature = "alloc")]
 use alloc::collections::BTreeSet;
 use core::ptr;
 
@@ -24,11 +25,10 @@ impl Payload for Links {
     const ROLE: Role = Role::Linked;
 }
 
-/// What a source has of a linked token.
+/// What a source has of a linked token. The link before this one stands in the node's `fixed`, which is of no other use without
+/// children; it belongs to the token.
 pub(super) struct Link {
     token: Weak,
-    /// The link before this one. Belongs to the token.
-    next: *mut Node,
     /// The source: a handle that belongs to the token in the making, so that no other source can have this address. When the
     /// token is made, it is not to be touched any more.
     source: *mut Node,
@@ -39,48 +39,70 @@ impl Payload for Link {
     const ROLE: Role = Role::Link;
 }
 
-/// So many sources are compared with each other; from then on a set of them is kept.
+/// So many sources are compared with each other; from then on a set of them is kept, if that may be.
+#[cfg(feature = "alloc")]
 const FEW: usize = 16;
 
 /// A linked token in the making.
-pub(crate) struct Linking {
+pub(crate) struct Linking<H: Home> {
     token: Handle,
+    home: H,
+    #[cfg(feature = "alloc")]
     links: usize,
     /// The sources, if they are more than a few.
+    #[cfg(feature = "alloc")]
     seen: BTreeSet<usize>,
 }
 
-impl Linking {
-    /// One allocation.
-    pub(crate) fn new() -> Self {
-        Self { token: Handle::linked(Links(ptr::null_mut())), links: 0, seen: BTreeSet::new() }
+impl<H: Home> Linking<H> {
+    /// One node.
+    pub(crate) fn new(home: H) -> Result<Self, H::Full> {
+        Ok(Self {
+            token: Handle::linked(home, Links(ptr::null_mut()))?,
+            home,
+            #[cfg(feature = "alloc")]
+            links: 0,
+            #[cfg(feature = "alloc")]
+            seen: BTreeSet::new(),
+        })
     }
 
-    /// One source more. One allocation; from the 17th on, of what the set takes, too.
-    pub(crate) fn add(&mut self, source: &Handle) {
+    /// One source more. One node; on the heap, from the 17th on, also what the set takes.
+    pub(crate) fn add(&mut self, source: &Handle) -> Result<(), H::Full> {
         let token = self.token.node();
         // SAFETY: the handles. Nobody else looks at the token's deadline or payload before it is finished.
         unsafe {
             set_deadline(token, deadline(token).min(deadline(source.node())));
             if self.token.is_cancelled() {
-                return;
+                return Ok(());
             }
             if let Some(reason) = source.reason() {
-                return self.cancel(&reason);
+                self.cancel(&reason);
+                return Ok(());
             }
-            let Links(next) = payload::<Links>(token).with(|cell| Links((*cell).assume_init_ref().0));
-            if self.is_known(source.node(), next) {
-                return;
+            let Links(first) = payload::<Links>(token).with(|cell| Links((*cell).assume_init_ref().0));
+            if self.is_known(source.node(), first) {
+                return Ok(());
             }
-            match birth::link(source.node(), Link { token: Weak::new(token), next, source: source.node() }) {
+            match birth::link(self.home, source.node(), Link { token: Weak::new(token), source: source.node() })? {
                 Some(link) => {
                     at(source.node()).state.retain();
+                    at(link).fixed.with_mut(|next| *next = first);
                     payload::<Links>(token).with_mut(|cell| (*cell).assume_init_mut().0 = link);
                 }
                 // Cancelled this moment.
-                None => return source.reason().map_or((), |reason| self.cancel(&reason)),
+                None => {
+                    if let Some(reason) = source.reason() {
+                        self.cancel(&reason);
+                    }
+                    return Ok(());
+                }
             }
-            self.links += 1;
+            #[cfg(feature = "alloc")]
+            {
+                self.links += 1;
+            }
+            Ok(())
         }
     }
 
@@ -114,7 +136,8 @@ impl Linking {
     /// # Safety
     /// `first` is the first link of the token.
     unsafe fn is_known(&mut self, source: *mut Node, first: *mut Node) -> bool {
-        if self.links > FEW {
+        #[cfg(feature = "alloc")]
+        if H::IS_HEAP && self.links > FEW {
             return !self.seen.insert(source.addr());
         }
         let mut link = first;
@@ -124,20 +147,22 @@ impl Linking {
             if ptr::eq(other, source) {
                 return true;
             }
-            if self.links == FEW {
+            #[cfg(feature = "alloc")]
+            if H::IS_HEAP && self.links == FEW {
                 self.seen.insert(other.addr());
             }
             link = next;
         }
-        if self.links == FEW {
+        #[cfg(feature = "alloc")]
+        if H::IS_HEAP && self.links == FEW {
             self.seen.insert(source.addr());
         }
         false
     }
 }
 
-/// Also if the caller's iterator panics.
-impl Drop for Linking {
+/// Also if the caller's iterator panics, or there is no room.
+impl<H: Home> Drop for Linking<H> {
     fn drop(&mut self) {
         self.let_go_of_sources();
     }
@@ -148,12 +173,10 @@ impl Drop for Linking {
 /// # Safety
 /// The caller keeps `link`, whose role that is.
 unsafe fn neighbours(link: *mut Node) -> (*mut Node, *mut Node) {
-    // SAFETY: the payload is only written at birth and dropped at the end.
+    // SAFETY: the payload is only written at birth and dropped at the end; `fixed` belongs to the linked token.
     unsafe {
-        payload::<Link>(link).with(|cell| {
-            let link = (*cell).assume_init_ref();
-            (link.next, link.source)
-        })
+        let source = payload::<Link>(link).with(|cell| (*cell).assume_init_ref().source);
+        (at(link).fixed.with(|next| *next), source)
     }
 }
 
@@ -177,7 +200,7 @@ pub(super) unsafe fn let_go(node: *mut Node, bin: &mut Bin) {
         let mut link = payload::<Links>(node)
             .with_mut(|cell| core::mem::replace(&mut (*cell).assume_init_mut().0, ptr::null_mut()));
         while !link.is_null() {
-            let next = payload::<Link>(link).with(|cell| (*cell).assume_init_ref().next);
+            let next = at(link).fixed.with(|next| *next);
             release(link, HANDLE, bin);
             link = next;
         }

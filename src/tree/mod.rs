@@ -135,6 +135,8 @@ pub(crate) mod memory;
 mod prune;
 mod reason;
 mod release;
+#[cfg(feature = "alloc")]
+mod shared;
 mod slot;
 mod state;
 mod sweep;
@@ -142,11 +144,14 @@ mod timed;
 mod wait;
 mod wake;
 
+pub(crate) use birth::Unborn;
 pub(crate) use deadline::Deadline;
 pub(crate) use extended::Weak;
 pub(crate) use handle::Handle;
 pub(crate) use linked::Linking;
-pub(crate) use memory::empty_graveyard;
+#[cfg(feature = "alloc")]
+pub(crate) use memory::Heap;
+pub(crate) use memory::{AnyHome, Home, Places, empty_graveyards};
 pub(crate) use reason::Reason;
 pub(crate) use wait::Wait;
 
@@ -228,8 +233,8 @@ impl Node {
         Self::new(state, Head::EMPTY, parent)
     }
 
-    fn waiter(parent: *mut Node, waker: Waker) -> Self {
-        Self { waker: UnsafeCell::new(Some(waker)), ..Self::hidden(State::CHILD, parent) }
+    fn waiter(state: State, parent: *mut Node, waker: Waker) -> Self {
+        Self { waker: UnsafeCell::new(Some(waker)), ..Self::hidden(state, parent) }
     }
 
     /// A child that waits from its birth.

@@ -13,9 +13,10 @@
 //! with the reason of the parent. It comes *before* the mark in `head`; so whoever finds a node marked finds the reason,
 //! and nobody ever has to guess one for somebody else.
 
-use crate::primitives::{AcqRel, Acquire, AtomicPtr, AtomicUsize, Life, Relaxed, Release, abort};
+#[cfg(feature = "alloc")]
+use super::shared::Shared;
+use crate::primitives::{Acquire, AtomicPtr, Relaxed, Release};
 use crate::reason::{CancelKind, StaticCause};
-use alloc::boxed::Box;
 use core::error::Error;
 use core::ptr::{self, NonNull};
 
@@ -24,16 +25,9 @@ const DEADLINE: usize = 0b010;
 const COUNTED: usize = 0b100;
 const TAGS: usize = CANCELLED | DEADLINE | COUNTED;
 
-/// A cause on the heap.
-#[repr(align(8))]
-struct Shared {
-    counts: AtomicUsize,
-    error: Box<dyn Error + Send + Sync>,
-    /// Watches over it in models; nothing otherwise.
-    life: Life,
-}
-
-const _: () = assert!(align_of::<Shared>() > TAGS && align_of::<StaticCause>() > TAGS);
+const _: () = assert!(align_of::<StaticCause>() > TAGS);
+#[cfg(feature = "alloc")]
+const _: () = assert!(align_of::<Shared>() > TAGS);
 
 /// Why something is cancelled. Owns a count of its cause, if that is on the heap.
 pub(crate) struct Reason(NonNull<()>);
@@ -53,9 +47,9 @@ impl Reason {
     }
 
     /// Two allocations, one of them the caller's.
-    pub(crate) fn with_error(kind: CancelKind, error: Box<dyn Error + Send + Sync>) -> Self {
-        let shared = Box::new(Shared { counts: AtomicUsize::new(1), error, life: Life::new() });
-        Self::tagged(Box::into_raw(shared).cast(), kind, COUNTED)
+    #[cfg(feature = "alloc")]
+    pub(crate) fn with_error(kind: CancelKind, error: alloc::boxed::Box<dyn Error + Send + Sync>) -> Self {
+        Self::tagged(Shared::new(error).cast(), kind, COUNTED)
     }
 
     fn tagged(pointer: *mut (), kind: CancelKind, tags: usize) -> Self {
@@ -73,18 +67,14 @@ impl Reason {
     }
 
     pub(crate) fn cause(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
-        let pointer = self.0.as_ptr().map_addr(|address| address & !TAGS);
-        if pointer.is_null() {
-            None
-        } else if self.0.addr().get() & COUNTED == 0 {
-            // SAFETY: by `with_static`.
-            Some(unsafe { &*pointer.cast::<StaticCause>() }.error())
-        } else {
+        #[cfg(feature = "alloc")]
+        if self.word().is_counted() {
             // SAFETY: by `with_error`; our count keeps it.
-            let shared = unsafe { &*pointer.cast::<Shared>() };
-            shared.life.check();
-            Some(&*shared.error)
+            return Some(unsafe { &*self.word().shared() }.error());
         }
+        let pointer = self.0.as_ptr().map_addr(|address| address & !TAGS).cast::<StaticCause>();
+        // SAFETY: null, or by `with_static`.
+        unsafe { pointer.as_ref() }.map(StaticCause::error)
     }
 
     fn word(&self) -> Word {
@@ -110,10 +100,8 @@ impl Clone for Reason {
 impl Drop for Reason {
     #[inline]
     fn drop(&mut self) {
-        if self.word().is_counted() {
-            // SAFETY: our count, not used again.
-            unsafe { self.word().give_back() };
-        }
+        // SAFETY: our count, not used again.
+        unsafe { self.word().give_back() };
     }
 }
 
@@ -127,6 +115,7 @@ impl Word {
         self.0.addr() & COUNTED != 0
     }
 
+    #[cfg(feature = "alloc")]
     fn shared(self) -> *mut Shared {
         self.0.map_addr(|address| address & !TAGS).cast()
     }
@@ -137,35 +126,23 @@ impl Word {
     /// Something keeps the cause.
     #[inline]
     unsafe fn retain(self) {
+        #[cfg(feature = "alloc")]
         if self.is_counted() {
             // SAFETY: the caller's contract.
-            unsafe { self.take_a_count() };
+            unsafe { &*self.shared() }.retain();
         }
     }
 
+    /// Gives a count back, if the cause is counted.
+    ///
     /// # Safety
-    /// As [`retain`](Self::retain), of a counted one.
-    #[cold]
-    unsafe fn take_a_count(self) {
-        // SAFETY: the caller's contract.
-        // Relaxed: as in `Arc`, nothing is read on the strength of it.
-        if unsafe { &*self.shared() }.counts.fetch_add(1, Relaxed) > usize::MAX / 2 {
-            abort();
-        }
-    }
-
-    /// # Safety
-    /// The cause is counted, and the caller gives up one count.
-    #[cold]
+    /// The caller gives up one count.
+    #[inline]
     unsafe fn give_back(self) {
-        // SAFETY: the caller's count keeps it until the step; the last one frees it.
-        unsafe {
-            // Release: my uses come before the free. Acquire: if I free it, everybody's do. (As in `Arc`.)
-            if (*self.shared()).counts.fetch_sub(1, AcqRel) == 1 {
-                #[cfg(cancel_tree_loom)]
-                (*self.shared()).life.end();
-                drop(Box::from_raw(self.shared()));
-            }
+        #[cfg(feature = "alloc")]
+        if self.is_counted() {
+            // SAFETY: the caller's contract.
+            unsafe { Shared::give_back(self.shared()) };
         }
     }
 }

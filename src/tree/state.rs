@@ -61,6 +61,8 @@ const HANDLES: Word = !(HANDLE - 1);
 // Half of what fits: the other half is room for the threads that are between their addition and their abort.
 const MAX_CHILDREN: Word = CHILDREN >> (CHILD_SHIFT + 1);
 const MAX_HANDLES: Word = HANDLES >> (HANDLE_SHIFT + 1);
+/// How many children a node may have.
+pub(super) const MOST_CHILDREN: usize = MAX_CHILDREN as usize;
 
 const _: () = assert!(FLAGS ^ CHILDREN ^ HANDLES == Word::MAX, "the counts and the flags share no bit");
 

@@ -1,5 +1,6 @@
 //! Waiting for a token: what a future keeps between its polls.
 
+use super::birth::Unborn;
 use super::handle::Handle;
 use super::slot::{self, Arm};
 use core::borrow::Borrow;
@@ -50,7 +51,9 @@ impl<H: Borrow<Handle>> Wait<H> {
                     Arm::Cancelled(_waker) => return false,
                     Arm::Taken(waker) => match handle.waiter(waker) {
                         Ok(hidden) => self.registration = Registration::Hidden(hidden),
-                        Err(_waker) => return false,
+                        Err(Unborn::Cancelled(_waker)) => return false,
+                        // To be polled again, until there is room: so no wake-up can be lost (C13).
+                        Err(Unborn::Full(waker, _)) => waker.wake(),
                     },
                 },
                 Registration::Own => return slot::rearm(handle.node(), waker),
