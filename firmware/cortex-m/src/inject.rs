@@ -98,23 +98,29 @@ fn stop() {
     compiler_fence(SeqCst);
 }
 
-// What the processor has put on the stack is to be seen: r0-r3, r12, lr, pc, xpsr.
-core::arch::global_asm!(
-    ".section .text.SysTick,\"ax\"",
-    ".global SysTick",
-    ".type SysTick,%function",
-    ".thumb_func",
-    "SysTick:",
-    "mov r0, sp",
-    "ldr r1, =systick",
-    "bx r1",
-    ".ltorg",
-);
+/// The handler of the SysTick, for an image that injects.
+#[macro_export]
+macro_rules! injects {
+    () => {
+        // What the processor has put on the stack is to be seen: r0-r3, r12, lr, pc, xpsr.
+        core::arch::global_asm!(
+            ".section .text.SysTick,\"ax\"",
+            ".global SysTick",
+            ".type SysTick,%function",
+            ".thumb_func",
+            "SysTick:",
+            "mov r0, sp",
+            "ldr r1, =injected",
+            "bx r1",
+            ".ltorg",
+        );
+    };
+}
 
 /// # Safety
-/// Only for `SysTick` above.
+/// Only for `injects!`.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn systick(frame: *const u32) {
+unsafe extern "C" fn injected(frame: *const u32) {
     stop();
     // SAFETY: the frame of the exception.
     let pc = unsafe { *frame.add(6) };

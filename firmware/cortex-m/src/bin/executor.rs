@@ -193,8 +193,10 @@ async fn lamp(token: &CancellationToken) {
 
 async fn measurement(token: &CancellationToken, callbacks: &'static AtomicU32) {
     let child = token.try_child_with_timer(&Millis, Duration::from_millis(25)).expect("room for it");
-    let ran = child.try_on_cancel_fn(|callbacks: &AtomicU32| drop(callbacks.fetch_add(1, SeqCst)), callbacks);
-    let registration = ran.expect("not cancelled yet");
+    let run = |callbacks: &AtomicU32| {
+        callbacks.fetch_add(1, SeqCst);
+    };
+    let registration = child.try_on_cancel_fn(run, callbacks).expect("not cancelled, and room for it");
     hprintln!("{:4} ms  measurement: a child with a deadline at 25 ms, and a callback; nodes: {}", now(), POOL.in_use());
     child.cancelled().await;
     let reason = child.reason().expect("cancelled");

@@ -12,6 +12,8 @@ use firmware_cortex_m::sweep::Sweeper;
 use firmware_cortex_m::{BOARD, fail, hprintln, pass};
 use portable_atomic::{AtomicU32, Ordering::SeqCst};
 
+firmware_cortex_m::injects!();
+
 const CANCELLED: u32 = 1;
 const WAITING: u32 = 2;
 const LOCKED: u32 = 4;
@@ -92,8 +94,9 @@ static TWINS: [Twin; 4] = [
         sound: false,
         poll: |toy| toy.locked(|state| state | WAITING).is_some_and(|old| old & CANCELLED != 0),
         cancel: |_| match TOY.locked(|state| state | CANCELLED) {
-            Some(old) if old & WAITING != 0 => drop(TOY.woken.fetch_add(1, SeqCst)),
-            Some(_) => {}
+            Some(old) => {
+                TOY.woken.fetch_add(u32::from(old & WAITING != 0), SeqCst);
+            }
             None => TOY.stuck.store(1, SeqCst),
         },
     },

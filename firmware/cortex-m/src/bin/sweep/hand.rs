@@ -75,9 +75,9 @@ pub fn interrupt(pc: u32) {
         }
         Act::Look => {
             let below = hand.watch.iter().flatten().any(CancellationToken::is_cancelled);
-            hand.saw = root.is_cancelled() || near.is_cancelled() || below;
             // The same step makes both.
-            assert!(near.reason().is_some() || !near.is_cancelled(), "cancelled without a reason at {pc:#x}");
+            assert!(!near.is_cancelled() || near.reason().is_some(), "cancelled without a reason at {pc:#x}");
+            hand.saw = root.is_cancelled() || near.is_cancelled() || below;
         }
         Act::WakeToPoll | Act::WakeToDrop => task_waker().wake(),
         Act::Child => match near.try_child_token() {

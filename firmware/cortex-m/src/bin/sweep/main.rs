@@ -14,6 +14,8 @@ use hand::{ACTS, interrupt};
 use scenes::SCENES;
 use stage::Stage;
 
+firmware_cortex_m::injects!();
+
 static SWEEPER: Shared<Sweeper> = Shared::new(Sweeper::new());
 
 #[entry]

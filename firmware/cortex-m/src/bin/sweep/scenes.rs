@@ -32,10 +32,7 @@ pub static SCENES: [Scene; 22] = [
             let left = POOL.capacity() - POOL.in_use() - 1;
             stage.ballast.iter_mut().take(left).for_each(|token| *token = POOL.try_token().ok());
         },
-        operation: |stage| {
-            stage.below[0] = stage.near().try_child_token().ok();
-            stage.asked_for_last();
-        },
+        operation: Stage::ask_for_last,
     },
     Scene {
         name: "create: below two parents",

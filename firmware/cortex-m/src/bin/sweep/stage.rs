@@ -123,6 +123,8 @@ pub struct Stage {
     /// Nodes that come back in the operation, if nobody else does anything.
     pub back: Option<usize>,
     before: usize,
+    /// The operation asked for the last node.
+    last: bool,
 }
 
 /// When the interrupt's task waits for `near`.
@@ -166,6 +168,7 @@ impl Stage {
             decided: None,
             back: None,
             before: 0,
+            last: false,
         };
         prepare(&mut stage);
         // SAFETY: it does not run.
@@ -183,8 +186,15 @@ impl Stage {
     }
 
     pub fn callback(&mut self) {
-        let calls = |calls: &AtomicU32| drop(calls.fetch_add(1, SeqCst));
-        self.callback = Some(self.near().try_on_cancel_fn(calls, &CALLS));
+        let call = |calls: &AtomicU32| {
+            calls.fetch_add(1, SeqCst);
+        };
+        self.callback = Some(self.near().try_on_cancel_fn(call, &CALLS));
+    }
+
+    pub fn ask_for_last(&mut self) {
+        self.below[0] = self.near().try_child_token().ok();
+        self.last = true;
     }
 
     pub fn timed(&mut self) {
@@ -230,6 +240,7 @@ impl Stage {
             assert!(timed.reason().unwrap().is_deadline_exceeded() == ours, "the reason of what has a deadline");
         }
 
+        assert!(!self.last || self.below[0].is_some() != hand.made.is_some(), "who has the last node");
         self.waits.iter_mut().flatten().for_each(Waits::verify);
         // SAFETY: it does not run.
         let task = unsafe { task() };
