@@ -53,6 +53,11 @@ pub fn interrupted(delay: u32, operation: &mut dyn FnMut(), handler: fn(u32)) ->
     FIRED.load(SeqCst).then(|| PC.load(SeqCst))
 }
 
+/// What was interrupted last.
+pub fn last() -> u32 {
+    PC.load(SeqCst)
+}
+
 /// How many counts `operation` takes, and the little around it.
 #[inline(never)]
 pub fn counts(operation: &mut dyn FnMut()) -> u32 {

@@ -4,8 +4,9 @@
 pub mod inject;
 pub mod sweep;
 
-// Its critical sections, where the target needs them.
-use cortex_m as _;
+use core::cell::Cell;
+// And its critical sections, where the target needs them.
+use cortex_m::interrupt::{self, Mutex};
 use cortex_m_rt::{ExceptionFrame, exception};
 use cortex_m_semihosting::debug;
 pub use cortex_m_semihosting::hprintln;
@@ -32,14 +33,29 @@ pub fn fail() -> ! {
     }
 }
 
+static AT_WORK: Mutex<Cell<Option<[&str; 2]>>> = Mutex::new(Cell::new(None));
+
+/// What a fault is to be told with: the operation, and what interrupts it.
+pub fn note(operation: &'static str, interrupt: &'static str) {
+    interrupt::free(|section| AT_WORK.borrow(section).set(Some([operation, interrupt])));
+}
+
+fn tell_note() {
+    if let Some([operation, interrupt]) = interrupt::free(|section| AT_WORK.borrow(section).get()) {
+        hprintln!("{}, interrupted at {:#x} by: {}", operation, inject::last(), interrupt);
+    }
+}
+
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    tell_note();
     hprintln!("{}", info);
     fail()
 }
 
 #[exception]
 unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
+    tell_note();
     hprintln!("HardFault {:?}", frame);
     fail()
 }

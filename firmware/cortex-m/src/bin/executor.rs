@@ -83,7 +83,7 @@ fn run(tasks: &mut [Pin<&mut dyn Future<Output = ()>>]) {
 // Time.
 
 /// Of the clock that the emulated boards have.
-const COUNTS_PER_MILLISECOND: u32 = if cfg!(target_has_atomic = "ptr") { 12_500 } else { 64_000 };
+const COUNTS_PER_MILLISECOND: u32 = if cfg!(target_has_atomic = "ptr") { 12_500 } else { 16_000 };
 
 static MILLISECONDS: AtomicU32 = AtomicU32::new(0);
 /// A bit for each task that sleeps.
@@ -197,7 +197,11 @@ async fn measurement(token: &CancellationToken, callbacks: &'static AtomicU32) {
         callbacks.fetch_add(1, SeqCst);
     };
     let registration = child.try_on_cancel_fn(run, callbacks).expect("not cancelled, and room for it");
-    hprintln!("{:4} ms  measurement: a child with a deadline at 25 ms, and a callback; nodes: {}", now(), POOL.in_use());
+    hprintln!(
+        "{:4} ms  measurement: a child with a deadline at 25 ms, and a callback; nodes: {}",
+        now(),
+        POOL.in_use()
+    );
     child.cancelled().await;
     let reason = child.reason().expect("cancelled");
     hprintln!("{:4} ms  measurement: {}; the callback ran {} time(s)", now(), reason, callbacks.load(SeqCst));

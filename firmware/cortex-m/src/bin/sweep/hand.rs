@@ -14,6 +14,8 @@ use portable_atomic::{AtomicU32, Ordering::SeqCst};
 pub enum Act {
     CancelRoot,
     CancelNear,
+    /// Cancels `root`, and drops all that the interrupt has.
+    CancelAndDrop,
     Look,
     /// Wakes a task that runs in the interrupt, and polls there once more.
     WakeToPoll,
@@ -23,8 +25,22 @@ pub enum Act {
     Drop,
 }
 
-pub const ACTS: [Act; 7] =
-    [Act::CancelRoot, Act::CancelNear, Act::Look, Act::WakeToPoll, Act::WakeToDrop, Act::Child, Act::Drop];
+pub const ACTS: [(Act, &str); 8] = [
+    (Act::CancelRoot, "cancel of the root"),
+    (Act::CancelNear, "cancel"),
+    (Act::CancelAndDrop, "cancel of the root, and drop"),
+    (Act::Look, "is_cancelled"),
+    (Act::WakeToPoll, "wake of a task that polls"),
+    (Act::WakeToDrop, "wake of a task that drops its waiter"),
+    (Act::Child, "try_child_token"),
+    (Act::Drop, "drop"),
+];
+
+impl Act {
+    pub fn cancels_root(self) -> bool {
+        matches!(self, Self::CancelRoot | Self::CancelAndDrop)
+    }
+}
 
 /// The interrupt's own things.
 pub struct Hand {
@@ -32,7 +48,7 @@ pub struct Hand {
     pub root: Option<CancellationToken>,
     pub near: Option<CancellationToken>,
     /// Tokens that a cancel of `near` reaches.
-    pub watch: [Option<CancellationToken>; 3],
+    pub below: [Option<CancellationToken>; 3],
     /// Its `cancel_with` said that it decided.
     pub decided: bool,
     /// A token was seen cancelled.
@@ -45,12 +61,18 @@ static HAND: Shared<Hand> = Shared::new(Hand {
     act: Act::Look,
     root: None,
     near: None,
-    watch: [None, None, None],
+    below: [None, None, None],
     decided: false,
     saw: false,
     made: None,
     refused: false,
 });
+
+impl Hand {
+    pub fn drop_all(&mut self) {
+        (self.root, self.near, self.made, self.below) = (None, None, None, Default::default());
+    }
+}
 
 /// # Safety
 /// That of [`Shared::get`].
@@ -64,33 +86,33 @@ pub fn interrupt(pc: u32) {
     let hand = unsafe { hand() };
     let Hand { root: Some(root), near: Some(near), .. } = &*hand else { panic!("given before each run") };
     match hand.act {
-        Act::CancelRoot | Act::CancelNear => {
-            let whole = hand.act == Act::CancelRoot;
+        Act::CancelRoot | Act::CancelNear | Act::CancelAndDrop => {
+            let whole = hand.act.cancels_root();
             let decided = if whole { root } else { near }.cancel_with(&THEIRS);
             // Nothing waits for the thread that is interrupted.
-            let watched = hand.watch.iter().flatten().all(CancellationToken::is_cancelled);
-            assert!(near.is_cancelled() && watched, "not cancelled after cancel() at {pc:#x}");
+            let below = hand.below.iter().flatten().all(CancellationToken::is_cancelled);
+            assert!(near.is_cancelled() && below, "not cancelled after cancel() at {pc:#x}");
             assert!(root.is_cancelled() || !whole, "root not cancelled at {pc:#x}");
             hand.decided = decided;
+            if hand.act == Act::CancelAndDrop {
+                hand.drop_all();
+            }
         }
         Act::Look => {
-            let below = hand.watch.iter().flatten().any(CancellationToken::is_cancelled);
+            let below = hand.below.iter().flatten().any(CancellationToken::is_cancelled);
             // The same step makes both.
             assert!(!near.is_cancelled() || near.reason().is_some(), "cancelled without a reason at {pc:#x}");
             hand.saw = root.is_cancelled() || near.is_cancelled() || below;
         }
         Act::WakeToPoll | Act::WakeToDrop => task_waker().wake(),
-        Act::Child => match near.try_child_token() {
+        Act::Child => match hand.below[0].as_ref().unwrap_or(near).try_child_token() {
             Ok(child) => hand.made = Some(child),
             Err(_) => {
                 assert!(POOL.in_use() == POOL.capacity(), "refused at {pc:#x}, with {} nodes", POOL.in_use());
                 hand.refused = true;
             }
         },
-        Act::Drop => {
-            hand.root = None;
-            hand.near = None;
-        }
+        Act::Drop => hand.drop_all(),
     }
 }
 

@@ -9,7 +9,7 @@ mod stage;
 use cortex_m_rt::entry;
 use firmware_cortex_m::inject::Shared;
 use firmware_cortex_m::sweep::{Row, Sweeper};
-use firmware_cortex_m::{BOARD, hprintln, pass};
+use firmware_cortex_m::{BOARD, hprintln, note, pass};
 use hand::{ACTS, interrupt};
 use scenes::SCENES;
 use stage::Stage;
@@ -28,7 +28,8 @@ fn main() -> ! {
     hprintln!("counts of the SysTick per 100 instructions: {}; from one run to the next: {}", counts, step);
     hprintln!("{:36} {:>6} {:>12} {:>9}", "operation, interrupted", "runs", "instructions", "addresses");
     for scene in &SCENES {
-        for act in ACTS {
+        for (act, name) in ACTS {
+            note(scene.name, name);
             sweeper.sweep(
                 || Stage::new(act, scene.wait, scene.prepare),
                 scene.operation,

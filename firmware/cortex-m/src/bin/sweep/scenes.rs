@@ -9,7 +9,7 @@ pub struct Scene {
     pub operation: fn(&mut Stage),
 }
 
-pub static SCENES: [Scene; 22] = [
+pub static SCENES: [Scene; 27] = [
     Scene {
         name: "create: a root",
         wait: Wait::First,
@@ -21,7 +21,7 @@ pub static SCENES: [Scene; 22] = [
         wait: Wait::First,
         prepare: |stage| {
             stage.below[1] = stage.child();
-            stage.watched();
+            stage.give([stage.below[1].clone()]);
         },
         operation: |stage| stage.below[0] = stage.near().try_child_token().ok(),
     },
@@ -43,24 +43,9 @@ pub static SCENES: [Scene; 22] = [
             stage.below[0] = POOL.try_any(parents).ok();
         },
     },
-    Scene {
-        name: "create: with a deadline",
-        wait: Wait::First,
-        prepare: |_| (),
-        operation: Stage::timed,
-    },
-    Scene {
-        name: "create: a callback",
-        wait: Wait::First,
-        prepare: |_| (),
-        operation: Stage::callback,
-    },
-    Scene {
-        name: "clone",
-        wait: Wait::First,
-        prepare: |_| (),
-        operation: |stage| stage.below[0] = stage.near.clone(),
-    },
+    Scene { name: "create: with a deadline", wait: Wait::First, prepare: |_| (), operation: Stage::timed },
+    Scene { name: "create: a callback", wait: Wait::First, prepare: |_| (), operation: Stage::callback },
+    Scene { name: "clone", wait: Wait::First, prepare: |_| (), operation: |stage| stage.below[0] = stage.near.clone() },
     Scene {
         name: "poll: the first waiter",
         wait: Wait::Later,
@@ -119,10 +104,15 @@ pub static SCENES: [Scene; 22] = [
         name: "drop: a child among others",
         wait: Wait::First,
         prepare: |stage| {
-            stage.below = [0, 1, 2, 3].map(|_| stage.child());
+            stage.below[0] = stage.child();
+            let younger = stage.child();
+            stage.below[1] = stage.child();
+            stage.below[2] = stage.child();
+            stage.give([younger, stage.child()]);
+            stage.below[3] = stage.child();
             stage.back = Some(1);
         },
-        operation: |stage| stage.below[2] = None,
+        operation: |stage| stage.below[1] = None,
     },
     // A callback that is left to itself keeps the token in the middle.
     Scene {
@@ -145,6 +135,15 @@ pub static SCENES: [Scene; 22] = [
         },
         operation: |stage| stage.timed = None,
     },
+    Scene {
+        name: "drop: below two parents",
+        wait: Wait::First,
+        prepare: |stage| {
+            stage.below[0] = POOL.try_any([stage.near(), &stage.child().unwrap()]).ok();
+            stage.back = Some(4);
+        },
+        operation: |stage| stage.below[0] = None,
+    },
     // The interrupt's handles may be the last.
     Scene {
         name: "drop: the whole tree",
@@ -166,9 +165,21 @@ pub static SCENES: [Scene; 22] = [
         prepare: |stage| {
             stage.below[0] = stage.child();
             stage.below[1] = stage.child();
+            let leaf = stage.below[1].as_ref().unwrap().try_child_token().ok();
+            stage.give([leaf, stage.child()]);
+            stage.below[2] = stage.child();
+            stage.back = Some(1);
+        },
+        operation: |stage| stage.below[1] = None,
+    },
+    Scene {
+        name: "collapse: above a waiter",
+        wait: Wait::First,
+        prepare: |stage| {
+            stage.below[1] = stage.child();
             stage.below[2] = stage.below[1].as_ref().unwrap().try_child_token().ok();
-            stage.below[3] = stage.child();
             stage.waits[0] = stage.below[2].as_ref().map(|token| Waits::on(token).polled(0));
+            stage.waits[1] = stage.below[2].as_ref().map(|token| Waits::on(token).polled(1));
             stage.back = Some(1);
         },
         operation: |stage| stage.below[1] = None,
@@ -185,6 +196,32 @@ pub static SCENES: [Scene; 22] = [
         },
         operation: |stage| stage.below[0] = None,
     },
+    // The interrupt holds what keeps the second in its place.
+    Scene {
+        name: "collapse: of two in a row",
+        wait: Wait::First,
+        prepare: |stage| {
+            let first = stage.child().unwrap();
+            stage.below[0] = first.try_child_token().ok();
+            let second = first.try_child_token().unwrap();
+            stage.below[1] = second.try_child_token().ok();
+            stage.give([second.try_child_token().ok()]);
+            stage.back = Some(2);
+        },
+        operation: |stage| stage.below[0] = None,
+    },
+    // Of what has two parents only what is below it is left, and of its parents the one that is dropped.
+    Scene {
+        name: "collapse: above a link",
+        wait: Wait::First,
+        prepare: |stage| {
+            stage.below[0] = stage.child();
+            let both = POOL.try_any([stage.below[0].as_ref().unwrap(), &stage.child().unwrap()]).unwrap();
+            stage.below[1] = both.try_child_token().ok();
+            stage.back = Some(1);
+        },
+        operation: |stage| stage.below[0] = None,
+    },
     Scene {
         name: "cancel: the whole tree",
         wait: Wait::First,
@@ -196,7 +233,20 @@ pub static SCENES: [Scene; 22] = [
             stage.waits[1] = stage.below[2].as_ref().map(|token| Waits::on(token).polled(1));
             stage.waits[2] = stage.below[2].as_ref().map(|token| Waits::on(token).polled(2));
             stage.callback();
-            stage.watched();
+            stage.give([0, 1, 2].map(|index: usize| stage.below[index].clone()));
+        },
+        operation: |stage| stage.decided = stage.root.as_ref().map(|root| root.cancel_with(&OURS)),
+    },
+    // The interrupt holds a child, and one with another below it: it may drop both.
+    Scene {
+        name: "cancel: above what is dropped",
+        wait: Wait::Never,
+        prepare: |stage| {
+            stage.below[0] = stage.child();
+            let middle = stage.child();
+            stage.below[1] = middle.as_ref().and_then(|middle| middle.try_child_token().ok());
+            stage.give([middle, stage.child()]);
+            stage.below[2] = stage.child();
         },
         operation: |stage| stage.decided = stage.root.as_ref().map(|root| root.cancel_with(&OURS)),
     },

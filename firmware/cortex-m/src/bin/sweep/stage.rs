@@ -3,8 +3,7 @@
 use crate::hand::{Act, hand, task, task_waker};
 use cancel_tree::time::{Alarm, Timer};
 use cancel_tree::{
-    CancellationToken, NotRegistered, Registration, StaticCause, TokenPool, Unregister,
-    WaitForCancellationFutureOwned,
+    CancellationToken, NotRegistered, Registration, StaticCause, TokenPool, Unregister, WaitForCancellationFutureOwned,
 };
 use core::cell::Cell;
 use core::fmt;
@@ -201,11 +200,11 @@ impl Stage {
         self.timed = Some(self.near().try_child_with_timer(&Egg, Duration::from_secs(1)).unwrap());
     }
 
-    /// The interrupt looks at what is below, too, and so has handles on it.
-    pub fn watched(&mut self) {
+    /// Gives the interrupt what it has not; `near` is above all of it.
+    pub fn give<const M: usize>(&mut self, tokens: [Option<CancellationToken>; M]) {
         // SAFETY: the SysTick is stopped.
         let hand = unsafe { hand() };
-        hand.watch.iter_mut().zip(&self.below).for_each(|(watch, token)| watch.clone_from(token));
+        hand.below.iter_mut().zip(tokens).for_each(|(place, token)| *place = token);
     }
 
     /// What was promised, whatever was interrupted where. Then all is dropped.
@@ -213,12 +212,12 @@ impl Stage {
         // SAFETY: the SysTick is stopped.
         let hand = unsafe { hand() };
         let in_use = POOL.in_use();
-        let root_cancelled = self.decided.is_some() || fired && hand.act == Act::CancelRoot;
+        let root_cancelled = self.decided.is_some() || fired && hand.act.cancels_root();
         let cancelled = root_cancelled || fired && hand.act == Act::CancelNear;
         let is = |token: &Option<CancellationToken>| token.as_ref().map(CancellationToken::is_cancelled);
         assert!(is(&self.root).is_none_or(|is| is == root_cancelled), "root");
         assert!(is(&self.near).is_none_or(|is| is == cancelled), "near");
-        assert!(self.below.iter().filter_map(is).all(|is| is == cancelled), "below");
+        assert!(self.below.iter().chain(&hand.below).filter_map(is).all(|is| is == cancelled), "below");
         assert!(is(&self.other) != Some(true), "what is not below");
         assert!(is(&hand.made).is_none_or(|is| is == cancelled), "what the interrupt made");
         let timed = is(&self.timed).is_none_or(|is| is == (cancelled || self.fired.is_some()));
@@ -228,12 +227,12 @@ impl Stage {
         // One decides.
         let theirs = |token: &CancellationToken| by(token) == Some("interrupt");
         if let Some(root) = &self.root {
-            let both = fired && hand.act == Act::CancelRoot;
+            let both = fired && hand.act.cancels_root();
             assert!(self.decided.is_none_or(|ours| ours != (both && hand.decided)), "who has decided");
             assert!(theirs(root) == (both && hand.decided), "the reason of the root");
         }
         if let Some(near) = &self.near {
-            let decided = fired && matches!(hand.act, Act::CancelRoot | Act::CancelNear) && hand.decided;
+            let decided = fired && hand.decided;
             assert!(theirs(near) == decided, "the reason");
         }
         if let (Some(timed), Some(ours)) = (&self.timed, self.fired) {
@@ -248,7 +247,9 @@ impl Stage {
         assert!(!cancelled || !task.polled || task.waits.is_none(), "the task was not woken");
         let calls = CALLS.load(SeqCst);
         match (&self.callback, self.unregistered) {
-            (_, Some(Unregister::Prevented)) | (Some(Err(NotRegistered::Cancelled)) | None, None) => assert!(calls == 0),
+            (_, Some(Unregister::Prevented)) | (Some(Err(NotRegistered::Cancelled)) | None, None) => {
+                assert!(calls == 0)
+            }
             (_, Some(_)) => assert!(calls == 1),
             (Some(Ok(_)), None) => assert!(calls == u32::from(cancelled)),
             (Some(Err(error)), None) => panic!("{error}"),
@@ -256,7 +257,7 @@ impl Stage {
         let alone = !fired || hand.act == Act::Look;
         assert!(!alone || self.back.is_none_or(|back| in_use + back == self.before), "{in_use} nodes in use");
 
-        (hand.root, hand.near, hand.made, hand.watch) = (None, None, None, Default::default());
+        hand.drop_all();
         task.waits = None;
         drop(self);
         assert!(POOL.in_use() == 0, "{} nodes are not back", POOL.in_use());
