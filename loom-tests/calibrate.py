@@ -132,12 +132,12 @@ GUARDS = [
     ("a_token_keeps_its_detached_callbacks", "callback a_detached_callback_of_a_token_without_handles_is_still_run",
      "callback.rs", "        at(parent).state.keep();\n", ""),
     ("a_detached_callback_ends_with_its_token", "callback a_detached_callback_ends_with_its_token",
-     "memory.rs", "if state.keeps() && !head.is_cancelled() {", "if false {"),
+     "memory/mod.rs", "if state.keeps() && !head.is_cancelled() {", "if false {"),
     ("done_meets_the_token", "callback who_waits_for_the_end_of_a_callback_is_woken",
-     "callback.rs", "        if seen.addr() & DONE != 0 {\n            return None;\n        }\n", "        if seen.addr() == DONE {\n            return Some(Handle::root());\n        }\n"),
+     "callback.rs", "        if seen.addr() & DONE != 0 {\n            return Ok(None);\n        }\n", "        if seen.addr() == DONE {\n            return Ok(Some(Handle::root()));\n        }\n"),
     ("payload_before_waited", "linked a_parent_is_cancelled_while_a_timer_is_armed",
-     "timed.rs", "    unsafe {\n        payload::<Timed<A>>(node).with_mut(|cell| (*cell).assume_init_mut().armed = Some(armed));\n        if !slot::announce(node) {",
-     "    unsafe {\n        let announced = slot::announce(node);\n        payload::<Timed<A>>(node).with_mut(|cell| (*cell).assume_init_mut().armed = Some(armed));\n        if !announced {"),
+     "timed.rs", "    unsafe {\n        payload::<Timed<T>>(node).with_mut(|cell| (*cell).assume_init_mut().armed = Some(armed));\n        if !slot::announce(node) {",
+     "    unsafe {\n        let announced = slot::announce(node);\n        payload::<Timed<T>>(node).with_mut(|cell| (*cell).assume_init_mut().armed = Some(armed));\n        if !announced {"),
     ("disarmed_by_who_armed", "linked a_parent_is_cancelled_while_a_timer_is_armed",
      "timed.rs", "        if !slot::announce(node) {", "        if !slot::announce(node) && false {"),
     ("no_claim_on_the_dead", "linked an_alarm_of_a_token_that_is_gone_does_nothing",
@@ -147,6 +147,23 @@ GUARDS = [
      "extended.rs", "if tail(node).memory.fetch_sub(1, AcqRel) == 1 {", "if tail(node).memory.fetch_sub(1, AcqRel) != 0 {"),
     ("an_anchor_is_no_relay", "linked an_alarm_reaches_what_is_below_a_token_that_is_dropped",
      "state.rs", "self.0 & (!FLAGS | STAYS | KEEPS) == CHILD", "self.0 & (!FLAGS | KEEPS) == CHILD"),
+    ("a_place_is_taken_by_one", "pool two_who_take_at_once_have_two_places",
+     "memory/pool.rs", "&& home.compare_exchange(ptr::null_mut(), self.0.as_ptr(), AcqRel, Acquire).is_ok()",
+     "&& { home.store(self.0.as_ptr(), Release); true }"),
+    ("a_permit_for_each_place", "pool of_two_who_take_the_last_place_one_has_it",
+     "memory/pool.rs", "match used.compare_exchange(seen, seen + 1, Acquire, Relaxed) {",
+     "match { used.store(seen + 1, Relaxed); Ok::<usize, usize>(seen) } {"),
+    ("the_place_before_the_permit", "pool who_drops_and_takes_beside_others_finds_a_place",
+     "memory/pool.rs", "        (*place).home.store(ptr::null_mut(), Release);\n", "",
+     "        pool.header().used.fetch_sub(1, Release);\n", "        pool.header().used.fetch_sub(1, Release);\n        (*place).home.store(ptr::null_mut(), Release);\n"),
+    ("no_room_for_a_waiter_is_no_lost_wake_up", "pool a_waiter_without_room_loses_no_wake_up",
+     "wait.rs", "Err(Unborn::Full(waker, _)) => waker.wake(),", "Err(Unborn::Full(..)) => {}"),
+    ("a_cancel_gives_places_back", "pool a_place_that_a_cancel_finds_dead_comes_back",
+     "memory/mod.rs", "} else if ends_quietly(node) {", "} else if false && ends_quietly(node) {"),
+    ("a_full_pool_empties_the_graveyard", "pool what_a_cancel_has_left_is_there_for_who_finds_the_pool_full",
+     "memory/home.rs", "            graveyard::of_pools().empty();\n", ""),
+    ("a_pin_is_no_detachment", "linked a_linked_token_goes_while_its_source_collapses_during_a_cancel",
+     "state.rs", "(true, _) if left.stays() && left.has_retry() => left.left_detached(),", "(true, _) if left.stays() => left.left_detached(),"),
     ("links_before_wakers", "linked a_cancel_goes_on_through_linked_tokens_before_it_wakes",
      "cancel.rs", "        waited.follow_links(&mut bin);\n", ""),
 ]
@@ -176,8 +193,8 @@ def guards():
 
 
 def orderings():
-    for file in sorted((ROOT / TREE).glob("*.rs")):
-        path, text = TREE + file.name, file.read_text()
+    for file in sorted((ROOT / TREE).rglob("*.rs")):
+        path, text = str(file.relative_to(ROOT)), file.read_text()
         for match in ORDERING.finditer(text):
             number = text.count("\n", 0, match.start()) + 1
             line = text.splitlines()[number - 1].strip()
@@ -187,7 +204,7 @@ def orderings():
             if column - indent >= len(code) or line.startswith("use "):
                 continue
             for weaker in WEAKER[match[1]]:
-                yield f"{file.name}:{number} {match[1]}->{weaker}  {line[:80]}", None, path, text[: match.start()] + f"crate::primitives::{weaker}" + text[match.end() :]
+                yield f"{path.removeprefix(TREE)}:{number} {match[1]}->{weaker}  {line[:80]}", None, path, text[: match.start()] + f"crate::primitives::{weaker}" + text[match.end() :]
 
 
 def main():

@@ -57,6 +57,23 @@ fn a_linked_token_goes_while_both_its_sources_are_cancelled() {
 }
 
 #[test]
+fn a_linked_token_goes_while_its_source_collapses_during_a_cancel() {
+    explore("any: relay, cancel and drop", 2, 1_000, || {
+        let root = CancellationToken::new();
+        let source = root.child_token();
+        let linked = CancellationToken::any([&source]);
+        // The link is the source's only child: the heir, which dies under the pin.
+        together([
+            actor!(drop(source)),
+            actor!({
+                root.cancel();
+                drop(linked);
+            }),
+        ]);
+    });
+}
+
+#[test]
 fn a_linked_token_made_during_a_cancel_is_cancelled() {
     explore("any: create, cancel", 4, 50, || {
         let (a, b) = (CancellationToken::new(), CancellationToken::new());

@@ -5,7 +5,7 @@ use crate::Cause;
 use crate::reason::CancelKind;
 #[cfg(feature = "alloc")]
 use crate::tree::Heap;
-use crate::tree::{Deadline, Home, Reason, Weak, empty_graveyards};
+use crate::tree::{Deadline, Home, Reason, Weak, empty_graveyard};
 use crate::{CancellationToken, PoolFull, StaticCause, time::Timer};
 use core::fmt;
 use core::mem::ManuallyDrop;
@@ -44,7 +44,7 @@ impl Drop for Alarm {
         #[cfg(not(feature = "std"))]
         drop(reason);
         // What the cancel has left: in a program that does nothing else, no other drop may come.
-        empty_graveyards(self.token.is_pooled());
+        empty_graveyard(self.token.is_pooled());
     }
 }
 

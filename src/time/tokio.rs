@@ -90,13 +90,13 @@ impl Timer for TokioTimer {
     }
 
     fn arm(&self, at: Duration, alarm: Alarm) -> TokioArmed {
-        let Some(deadline) = instant(at) else { return TokioArmed { sleep: None, shared: None } };
         let shared = Arc::new(Shared {
             at,
             handle: self.handle.clone(),
             off: AtomicU32::new(0),
             alarm: Mutex::new(Some(alarm)),
         });
+        let Some(deadline) = instant(at) else { return TokioArmed { sleep: None, shared } };
         let waker = Waker::from(shared.clone());
         let inside = self.handle.enter();
         // Unconstrained: in a task whose budget is used up, the sleep would wake at once, and not register.
@@ -106,14 +106,12 @@ impl Timer for TokioTimer {
         if due {
             shared.fire();
         }
-        TokioArmed { sleep: Some(sleep), shared: Some(shared) }
+        TokioArmed { sleep: Some(sleep), shared }
     }
 
     fn disarm(armed: &TokioArmed) {
-        if let Some(shared) = &armed.shared {
-            // Relaxed: an alarm that is fired all the same is allowed for, and nothing is read on the strength of it.
-            shared.off.store(1, Relaxed);
-        }
+        // Relaxed: an alarm that is fired all the same is allowed for, and nothing is read on the strength of it.
+        armed.shared.off.store(1, Relaxed);
     }
 }
 
@@ -123,10 +121,11 @@ impl fmt::Debug for TokioTimer {
     }
 }
 
-/// An alarm at a [`TokioTimer`]. Both are `None` for what never comes.
+/// An alarm at a [`TokioTimer`].
 pub struct TokioArmed {
+    /// `None` for what never comes, and at the end.
     sleep: Option<Pin<Box<Unconstrained<Sleep>>>>,
-    shared: Option<Arc<Shared>>,
+    shared: Arc<Shared>,
 }
 
 impl Drop for TokioArmed {
@@ -134,9 +133,7 @@ impl Drop for TokioArmed {
         TokioTimer::disarm(self);
         // Takes the waker out of the driver. Then the alarm goes, even if the driver is about to use that waker.
         drop(self.sleep.take());
-        if let Some(shared) = &self.shared {
-            drop(shared.take());
-        }
+        drop(self.shared.take());
     }
 }
 

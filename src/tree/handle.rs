@@ -4,7 +4,7 @@ use super::birth::Unborn;
 use super::deadline::Deadline;
 use super::extended::{Weak, deadline};
 use super::linked::Links;
-use super::memory::{AnyHome, Home, empty_graveyards, home_of, is_pooled};
+use super::memory::{AnyHome, Home, empty_graveyard, home_of, is_pooled};
 use super::reason::Reason;
 use super::release::release_handle;
 use super::timed::{self, Timed};
@@ -159,7 +159,7 @@ impl Handle {
         let pooled = unsafe { is_pooled(self.node()) };
         // SAFETY: both handles are given up.
         unsafe { callback::detach(self.into_node(), callback.into_node()) }
-        empty_graveyards(pooled);
+        empty_graveyard(pooled);
     }
 }
 
@@ -221,10 +221,7 @@ impl Clone for Handle {
 impl Drop for Handle {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: our handle.
-        let pooled = unsafe { is_pooled(self.node()) };
         // SAFETY: our handle, not used again.
         unsafe { release_handle(self.node()) };
-        empty_graveyards(pooled);
     }
 }

@@ -151,7 +151,7 @@ pub(crate) use handle::Handle;
 pub(crate) use linked::Linking;
 #[cfg(feature = "alloc")]
 pub(crate) use memory::Heap;
-pub(crate) use memory::{AnyHome, Home, Places, empty_graveyards};
+pub(crate) use memory::{AnyHome, Home, Places, empty_graveyard};
 pub(crate) use reason::Reason;
 pub(crate) use wait::Wait;
 

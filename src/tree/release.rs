@@ -1,6 +1,6 @@
 //! Giving claims back: the end of nodes, and what it obliges to. Iterative: it climbs, over nodes that have died.
 
-use super::memory::Bin;
+use super::memory::{Bin, empty_graveyard, is_pooled};
 use super::prune::reap;
 use super::state::{CHILD, Duty, HANDLE};
 use super::{Node, at};
@@ -33,25 +33,42 @@ unsafe fn settle_into(node: *mut Node, duty: Duty, bin: &mut Bin) {
     unsafe { settle(node, duty, bin) };
 }
 
-/// Gives back a handle, and does what follows from it. Frees at once.
+/// Gives back a handle, and does what follows from it, and ends what cancels have left. Frees at once.
 ///
 /// # Safety
 /// As [`release`].
 #[inline]
 pub(super) unsafe fn release_handle(node: *mut Node) {
     /// # Safety
-    /// As [`settle`].
+    /// As [`release`].
     #[inline(never)]
-    unsafe fn settle_at_once(node: *mut Node, duty: Duty) {
+    unsafe fn release_last(node: *mut Node) {
         // SAFETY: the caller's contract.
-        unsafe { settle(node, duty, &mut Bin::immediate()) };
+        unsafe { settle(node, at(node).state.release(HANDLE), &mut Bin::immediate()) };
+    }
+    /// # Safety
+    /// As [`release`].
+    #[cold]
+    #[inline(never)]
+    unsafe fn release_extended(node: *mut Node) {
+        // SAFETY: as in `release`. Where the node lives has to be asked as long as it does.
+        unsafe {
+            let pooled = is_pooled(node);
+            release(node, HANDLE, &mut Bin::immediate());
+            empty_graveyard(pooled);
+        }
     }
     // SAFETY: as in `release`.
     unsafe {
-        let duty = at(node).state.release(HANDLE);
-        if duty != Duty::None {
-            settle_at_once(node, duty);
+        // Relaxed: EXTENDED is there from birth; the step looks again.
+        let seen = at(node).state.load(Relaxed);
+        if seen.is_extended() {
+            return release_extended(node);
         }
+        if !at(node).state.release_one_of_several(seen) {
+            release_last(node);
+        }
+        empty_graveyard(false);
     }
 }
 

@@ -200,7 +200,9 @@ impl State {
             if left.0 & RETRY == 0 { (left, Duty::None) } else { left.without_handle().left_detached() }
         } else if left.is_dead() {
             match (left.is_pinned(), left.is_linked()) {
-                (true, _) if left.stays() => left.left_detached(),
+                // A detached one has RETRY, too. The pin of any other is somebody's, who buries it (calibration
+                // `a_pin_is_no_detachment`).
+                (true, _) if left.stays() && left.has_retry() => left.left_detached(),
                 (true, _) => (left, Duty::None),
                 (false, true) => (left, Duty::Bury),
                 (false, false) => (left, Duty::Free),
@@ -311,6 +313,15 @@ impl AtomicState {
                 Err(newer) => state = newer,
             }
         }
+    }
+
+    /// The short way of `release`, for a handle on a node without a tail: if the state is as `seen`, and there is another handle, nothing
+    /// follows from it. Else nothing is done, and false.
+    #[inline]
+    pub(super) fn release_one_of_several(&self, seen: State) -> bool {
+        let left = State(seen.0.wrapping_sub(HANDLE));
+        // Release, Acquire (E7): as `release`.
+        left.has_handle() && self.replace(seen, left, AcqRel, Relaxed).is_ok()
     }
 
     /// The node is no relay from now on. The caller holds a handle.

@@ -72,15 +72,14 @@ pub(super) fn of_pools() -> &'static Graveyard {
     &yards::POOLS
 }
 
-/// Ends what cancels have left behind: in pools, and, unless the caller may know of pools alone, on the heap. When there is
-/// nothing, one relaxed load each.
+/// Ends what cancels have left behind, of pools or on the heap. When there is nothing, one relaxed load.
 #[inline]
-pub(crate) fn empty_graveyards(of_pools_alone: bool) {
+pub(crate) fn empty_graveyard(pooled: bool) {
     #[cfg(feature = "alloc")]
-    if !of_pools_alone {
-        of_the_heap().empty();
+    if !pooled {
+        return of_the_heap().empty();
     }
     #[cfg(not(feature = "alloc"))]
-    let _ = of_pools_alone;
+    let _ = pooled;
     of_pools().empty();
 }

@@ -19,7 +19,7 @@ mod home;
 mod model;
 mod pool;
 
-pub(crate) use self::graveyard::empty_graveyards;
+pub(crate) use self::graveyard::empty_graveyard;
 #[cfg(feature = "alloc")]
 pub(crate) use self::heap::Heap;
 #[cfg(feature = "alloc")]

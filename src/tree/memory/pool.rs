@@ -34,7 +34,9 @@ pub(super) type Room = [usize; 2];
 #[repr(C, align(16))]
 struct Place {
     /// First: a pointer to the place is one to its node.
-    body: UnsafeCell<MaybeUninit<Extended<Room>>>,
+    body: core::cell::UnsafeCell<MaybeUninit<Extended<Room>>>,
+    /// Stands for the body in models; nothing otherwise.
+    watch: UnsafeCell<()>,
     /// Null: free. Else the pool.
     home: AtomicPtr<Header>,
 }
@@ -89,7 +91,11 @@ macro_rules! header {
 macro_rules! place {
     () => {
         // Zeroed, though nobody reads it: with bytes that are undefined it would not go into .bss.
-        Place { body: UnsafeCell::new(MaybeUninit::zeroed()), home: AtomicPtr::new(ptr::null_mut()) }
+        Place {
+            body: core::cell::UnsafeCell::new(MaybeUninit::zeroed()),
+            watch: UnsafeCell::new(()),
+            home: AtomicPtr::new(ptr::null_mut()),
+        }
     };
 }
 
@@ -186,7 +192,9 @@ impl Pool {
                 // Acquire: with `give_back`: the body. Release: as the load.
                 && home.compare_exchange(ptr::null_mut(), self.0.as_ptr(), AcqRel, Acquire).is_ok()
             {
-                hint.store(next, Relaxed);
+                // SAFETY: the body is ours (I2).
+                unsafe { (*place).watch.with_mut(|_| ()) };
+                hint.store(next, Relaxed); // Relaxed: as above.
                 return place.cast();
             }
             place = next;
@@ -217,6 +225,7 @@ pub(super) unsafe fn give_back(node: *mut Node) {
     // SAFETY: the caller's place. It is in an array that stays (I3), so `home` may be looked at even when it is free.
     unsafe {
         let pool = of(node);
+        (*place).watch.with_mut(|_| ());
         // Release: what was done with the body, for who takes the place next.
         (*place).home.store(ptr::null_mut(), Release);
         // The place first, then the permit (I1). Release: for who takes the permit.

@@ -42,6 +42,14 @@ fn a_node_that_stays_is_never_a_relay() {
 }
 
 #[test]
+fn what_stays_and_dies_under_a_pin_is_left_to_the_holder_of_the_pin() {
+    let pinned = EXTENDED | STAYS | PINNED;
+    assert_eq!(after(HANDLE | LINKED | pinned, HANDLE), (LINKED | pinned, Duty::None));
+    assert_eq!(after(CHILD | LINKED | pinned, CHILD), (LINKED | pinned, Duty::None));
+    assert_eq!(after(HANDLE | pinned, HANDLE), (pinned, Duty::None));
+}
+
+#[test]
 fn a_detached_callback_ends_with_the_claim_of_who_ran_it() {
     let detached = EXTENDED | STAYS | DETACHED;
     let dead = EXTENDED | STAYS;
