@@ -10,7 +10,7 @@ struct Addresses([u32; CODE / 2 / 32]);
 
 impl Addresses {
     const fn new() -> Self {
-        Self([0; _])
+        Self([0; CODE / 2 / 32])
     }
 
     /// True if it was not there.
@@ -62,7 +62,7 @@ impl Sweeper {
         Self {
             step: 1,
             counts_per_100: 100,
-            own: ([0; _], 0),
+            own: ([0; 48], 0),
             here: Addresses::new(),
             all: Addresses::new(),
             row: ROW,

@@ -9,7 +9,7 @@ pub struct Scene {
     pub operation: fn(&mut Stage),
 }
 
-pub static SCENES: [Scene; 27] = [
+pub static SCENES: [Scene; 28] = [
     Scene {
         name: "create: a root",
         wait: Wait::First,
@@ -101,6 +101,15 @@ pub static SCENES: [Scene; 27] = [
         },
     },
     Scene {
+        name: "detach a callback",
+        wait: Wait::First,
+        prepare: |stage| {
+            stage.callback();
+            stage.detached = true;
+        },
+        operation: |stage| stage.callback.take().and_then(Result::ok).unwrap().detach(),
+    },
+    Scene {
         name: "drop: a child among others",
         wait: Wait::First,
         prepare: |stage| {
@@ -140,7 +149,7 @@ pub static SCENES: [Scene; 27] = [
         wait: Wait::First,
         prepare: |stage| {
             stage.below[0] = POOL.try_any([stage.near(), &stage.child().unwrap()]).ok();
-            stage.back = Some(4);
+            stage.back = Some(3);
         },
         operation: |stage| stage.below[0] = None,
     },

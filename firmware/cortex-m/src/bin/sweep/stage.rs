@@ -113,6 +113,7 @@ pub struct Stage {
     pub waits: [Option<Waits>; 3],
     pub callback: Option<Result<Registration, NotRegistered>>,
     pub unregistered: Option<Unregister>,
+    pub detached: bool,
     /// A child of `near` with a deadline, and whether the operation's alarm decided.
     pub timed: Option<CancellationToken>,
     pub alarm: Option<Alarm>,
@@ -161,6 +162,7 @@ impl Stage {
             waits: Default::default(),
             callback: None,
             unregistered: None,
+            detached: false,
             timed: None,
             alarm: None,
             fired: None,
@@ -234,6 +236,8 @@ impl Stage {
         if let Some(near) = &self.near {
             let decided = fired && hand.decided;
             assert!(theirs(near) == decided, "the reason");
+            let all = self.below.iter().chain(&hand.below).chain([&hand.made]).flatten();
+            assert!(all.filter_map(by).all(|who| Some(who) == by(near)), "the reason of what is below");
         }
         if let (Some(timed), Some(ours)) = (&self.timed, self.fired) {
             assert!(timed.reason().unwrap().is_deadline_exceeded() == ours, "the reason of what has a deadline");
@@ -246,14 +250,14 @@ impl Stage {
         assert!(!task.ready || cancelled, "the task is ready");
         assert!(!cancelled || !task.polled || task.waits.is_none(), "the task was not woken");
         let calls = CALLS.load(SeqCst);
-        match (&self.callback, self.unregistered) {
-            (_, Some(Unregister::Prevented)) | (Some(Err(NotRegistered::Cancelled)) | None, None) => {
-                assert!(calls == 0)
-            }
-            (_, Some(_)) => assert!(calls == 1),
-            (Some(Ok(_)), None) => assert!(calls == u32::from(cancelled)),
-            (Some(Err(error)), None) => panic!("{error}"),
-        }
+        let expected = match (&self.callback, self.unregistered) {
+            (Some(Err(NotRegistered::PoolFull)), _) => panic!("no node for a callback"),
+            (_, Some(Unregister::Prevented)) | (Some(Err(_)), None) => 0,
+            (_, Some(_)) => 1,
+            (Some(Ok(_)), None) => u32::from(cancelled),
+            (None, None) => u32::from(cancelled && self.detached),
+        };
+        assert!(calls == expected, "{calls} calls");
         let alone = !fired || hand.act == Act::Look;
         assert!(!alone || self.back.is_none_or(|back| in_use + back == self.before), "{in_use} nodes in use");
 
