@@ -51,17 +51,20 @@ use core::panic::{RefUnwindSafe, UnwindSafe};
 ///
 /// When the token, or what else it was, has been dropped and nothing below it is left: before the drop returns, unless another thread (or
 /// the code that this has interrupted) is at work on the same parent's list. Then it is back when that has left the
-/// list. A token that is dropped but has something below it keeps its node, until there is only one child left to take its
-/// place. A node that ends inside of a `cancel()` comes back there; if a timer has something in it, or it
-/// is linked, it waits for the next drop of any pool's token, or for the next call that would find the pool full.
+/// list. A token that is dropped but has something below it keeps its node, until only one child is left, which takes its
+/// place. (But for a token with a deadline, a linked one, and one with detached callbacks: their nodes stay until all below is gone.) An
+/// alarm that its timer has not dropped keeps the node of its token.
+///
+/// A node that ends inside of a `cancel()` comes back there; if a timer has something in it, if it is a linked token, or has a cause that
+/// is on the heap, it waits for the next drop of any pool's token, or for the next call that would find the pool full.
 ///
 /// # Size
 ///
 /// On 32-bit targets 80 bytes a node, on 64-bit ones 144; and three words. It is all zero bits at first: so a `static` is in
 /// `.bss`, and takes no room in an image.
 ///
-/// A pool without a place does not compile, nor one with more than a node can count children: 2¹² on targets without
-/// 64-bit atomics, 2²⁴ on others.
+/// A pool without a node does not compile, nor one with more than a node can count as its children: it has to be fewer than 2¹² on
+/// targets without 64-bit atomics, and fewer than 2²⁴ on others.
 ///
 /// ```compile_fail,E0080
 /// static NONE: cancel_tree::TokenPool<0> = cancel_tree::TokenPool::new();

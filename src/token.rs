@@ -40,7 +40,8 @@ use core::hash::{Hash, Hasher};
 ///
 /// Any operation may be interrupted at any instruction by a signal handler or interrupt that calls
 /// [`is_cancelled`](Self::is_cancelled) or [`cancel`](Self::cancel) on the same tree, if the wakers and callbacks that
-/// this `cancel` finds may be run there. Creating, cloning and dropping tokens there is as safe as the allocator is.
+/// this `cancel` finds may be run there. What else may be called there, is said in
+/// [the table](crate#without-a-heap-and-from-interrupts).
 ///
 /// # Overflow
 ///

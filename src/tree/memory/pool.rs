@@ -189,8 +189,9 @@ impl Pool {
             // Acquire: if it is taken, by somebody whose permit came after a place had come free that we have not seen yet:
             // then that is to be seen now.
             if home.load(Acquire).is_null()
-                // Acquire: with `give_back`: the body. Release: as the load.
-                && home.compare_exchange(ptr::null_mut(), self.0.as_ptr(), AcqRel, Acquire).is_ok()
+                // Acquire: with `give_back`: the body. Release: for the load. Relaxed: if somebody was quicker, the load of the
+                // next round sees it.
+                && home.compare_exchange(ptr::null_mut(), self.0.as_ptr(), AcqRel, Relaxed).is_ok()
             {
                 // SAFETY: the body is ours (I2).
                 unsafe { (*place).watch.with_mut(|_| ()) };
