@@ -9,7 +9,7 @@ pub struct Scene {
     pub operation: fn(&mut Stage),
 }
 
-pub static SCENES: [Scene; 28] = [
+pub static SCENES: [Scene; 29] = [
     Scene {
         name: "create: a root",
         wait: Wait::First,
@@ -245,6 +245,17 @@ pub static SCENES: [Scene; 28] = [
             stage.give([0, 1, 2].map(|index: usize| stage.below[index].clone()));
         },
         operation: |stage| stage.decided = stage.root.as_ref().map(|root| root.cancel_with(&OURS)),
+    },
+    Scene {
+        name: "cancel: a part of the tree",
+        wait: Wait::First,
+        prepare: |stage| {
+            stage.below[0] = stage.child();
+            stage.below[1] = stage.child();
+            stage.below[2] = stage.below[1].as_ref().unwrap().try_child_token().ok();
+            stage.give([stage.below[2].clone()]);
+        },
+        operation: |stage| stage.part = Some(stage.near().cancel_with(&OURS)),
     },
     // The interrupt holds a child, and one with another below it: it may drop both.
     Scene {

@@ -120,6 +120,8 @@ pub struct Stage {
     pub fired: Option<bool>,
     /// Whether the operation's cancel of `root` decided.
     pub decided: Option<bool>,
+    /// The same, of `near`.
+    pub part: Option<bool>,
     /// Nodes that come back in the operation, if nobody else does anything.
     pub back: Option<usize>,
     before: usize,
@@ -167,6 +169,7 @@ impl Stage {
             alarm: None,
             fired: None,
             decided: None,
+            part: None,
             back: None,
             before: 0,
             last: false,
@@ -215,7 +218,7 @@ impl Stage {
         let hand = unsafe { hand() };
         let in_use = POOL.in_use();
         let root_cancelled = self.decided.is_some() || fired && hand.act.cancels_root();
-        let cancelled = root_cancelled || fired && hand.act == Act::CancelNear;
+        let cancelled = root_cancelled || self.part.is_some() || fired && hand.act == Act::CancelNear;
         let is = |token: &Option<CancellationToken>| token.as_ref().map(CancellationToken::is_cancelled);
         assert!(is(&self.root).is_none_or(|is| is == root_cancelled), "root");
         assert!(is(&self.near).is_none_or(|is| is == cancelled), "near");
@@ -234,7 +237,7 @@ impl Stage {
             assert!(theirs(root) == (both && hand.decided), "the reason of the root");
         }
         if let Some(near) = &self.near {
-            let decided = fired && hand.decided;
+            let decided = fired && self.part.map_or(hand.decided, |ours| !ours);
             assert!(theirs(near) == decided, "the reason");
             let all = self.below.iter().chain(&hand.below).chain([&hand.made]).flatten();
             assert!(all.filter_map(by).all(|who| Some(who) == by(near)), "the reason of what is below");
