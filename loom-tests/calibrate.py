@@ -4,6 +4,7 @@
     calibrate.py                 each guard, re-check and order of steps is removed once (the table below)
     calibrate.py --orderings     each memory ordering is weakened once
     calibrate.py ... NAME        only those whose name contains NAME (of orderings: file:line, and the line)
+    calibrate.py ... --only lib  looks at the models in the crate alone (the timer's; of others: cancel,drop,...)
 
 Works on a copy of the tree, at the bounds that the models have by themselves. A twin that is not noticed, or a text that
 is no longer found, fails the run. What a weakened ordering may do without being noticed is listed in ARGUED, each with
@@ -15,6 +16,8 @@ import argparse, os, pathlib, re, shutil, subprocess, sys, tempfile, time
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 TREE = "src/tree/"
+TIMER = "src/time/fixed/"
+IN_THE_TIMER = "lib time::fixed::model::"
 
 # name, binary and model that must notice, file, then pairs: what stands there, what the broken twin has instead
 GUARDS = [
@@ -166,6 +169,39 @@ GUARDS = [
      "state.rs", "(true, _) if left.stays() && left.has_retry() => left.left_detached(),", "(true, _) if left.stays() => left.left_detached(),"),
     ("links_before_wakers", "linked a_cancel_goes_on_through_linked_tokens_before_it_wakes",
      "cancel.rs", "        waited.follow_links(&mut bin);\n", ""),
+    ("a_place_is_filled_before_it_is_armed", IN_THE_TIMER + "what_is_armed_and_due_is_fired_by_the_poll_that_follows_or_by_one_beside_it",
+     TIMER + "place.rs", "        place.state.store(ARMED, Release);\n", "",
+     "        // Relaxed, both: released with the word (P4).\n", "        place.state.store(ARMED, Release);\n"),
+    ("one_poll_claims", IN_THE_TIMER + "of_two_polls_one_fires_and_both_know_what_is_still_to_come",
+     TIMER + "place.rs", "if self.state.compare_exchange(ARMED, CLAIMED, Acquire, Relaxed).is_err() {",
+     "if self.state.swap(CLAIMED, Acquire) != ARMED {"),
+    ("who_claims_looks_at_the_time", IN_THE_TIMER + "nothing_is_fired_before_its_time",
+     TIMER + "place.rs", "if self.at().is_some_and(|at| at <= now) {", "if self.at().is_some_and(|at| at <= now) || true {"),
+    ("a_claimed_place_is_left_to_the_poll", IN_THE_TIMER + "an_alarm_dropped_during_a_poll_is_given_back",
+     TIMER + "place.rs", "claimed => claimed | ORPHAN,", "_ => BUSY,"),
+    ("who_fires_gives_an_orphan_back", IN_THE_TIMER + "an_alarm_dropped_during_a_poll_is_given_back",
+     TIMER + "place.rs", "                self.state.store(FREE, Release);\n            }\n            return match", "            }\n            return match"),
+    ("an_orphan_is_met_by_read_modify_write", IN_THE_TIMER + "an_alarm_dropped_during_a_poll_is_given_back",
+     TIMER + "place.rs", "let is_orphan = self.state.swap(FIRED, Release) & ORPHAN != 0;",
+     "let is_orphan = self.state.load(Relaxed) & ORPHAN != 0;\n            self.state.store(FIRED, Release);"),
+    ("who_gives_a_claim_back_takes_an_orphan_out", IN_THE_TIMER + "an_alarm_dropped_while_it_is_given_back_is_not_lost",
+     TIMER + "place.rs", "            if seen & ORPHAN != 0 {\n                let alarm", "            if seen & ORPHAN != 0 && false {\n                let alarm"),
+    ("the_cell_is_empty_before_the_place_is_free", IN_THE_TIMER + "a_place_that_is_armed_again_during_a_poll_has_one_alarm",
+     TIMER + "place.rs", "            let alarm = self.take();\n            // Release: pairs with the acquire in `vacate`: the cell is empty.\n"
+     "            let is_orphan = self.state.swap(FIRED, Release) & ORPHAN != 0;\n",
+     "            let is_orphan = self.state.swap(FIRED, Release) & ORPHAN != 0;\n            let alarm = self.take();\n"),
+    ("an_alarm_that_is_left_is_told_of", IN_THE_TIMER + "who_is_left_an_alarm_by_another_poll_has_that_ones_time",
+     TIMER + "place.rs", "if self.state.compare_exchange_weak(seen, seen | AGAIN, Release, Relaxed).is_ok() {",
+     "if self.state.compare_exchange_weak(seen, seen, Release, Relaxed).is_ok() {"),
+    ("who_is_told_reads_the_clock_again", IN_THE_TIMER + "who_is_left_an_alarm_by_another_poll_has_that_ones_time",
+     TIMER + "mod.rs", "Claim::Again => *now = C::now().max(*now),", "Claim::Again => {}"),
+    ("a_poll_looks_until_nothing_is_due", IN_THE_TIMER + "who_is_left_an_alarm_by_another_poll_has_that_ones_time",
+     TIMER + "mod.rs", "                Claim::Lost => {}", "                Claim::Lost => return (None, next),"),
+    ("what_is_claimed_counts_if_it_is_to_come", IN_THE_TIMER + "nothing_is_fired_before_its_time",
+     TIMER + "place.rs", "if seen != ARMED && seen & !AGAIN != CLAIMED {", "if seen != ARMED {"),
+    ("places_are_tried_in_their_order", IN_THE_TIMER + "with_room_for_all_nobody_is_refused",
+     TIMER + "mod.rs", "timer.places.iter().find_map(Place::reserve)",
+     "(0..N).find_map(|i| timer.places[if at.subsec_nanos() == 0 { N - 1 - i } else { i }].reserve())"),
 ]
 
 # A weakened ordering that no model notices, and why the stronger one stays: parts of its name as printed, and the reason.
@@ -183,7 +219,7 @@ WEAKER = {"AcqRel": ["Acquire", "Release"], "Acquire": ["Relaxed"], "Release": [
 
 def guards():
     for name, model, file, *pairs in GUARDS:
-        path = TREE + file
+        path = file if file.startswith("src/") else TREE + file
         text = (ROOT / path).read_text()
         for old, new in zip(pairs[::2], pairs[1::2]):
             if text.count(old) != 1:
@@ -193,7 +229,7 @@ def guards():
 
 
 def orderings():
-    for file in sorted((ROOT / TREE).rglob("*.rs")):
+    for file in [*sorted((ROOT / TREE).rglob("*.rs")), ROOT / TIMER / "place.rs"]:
         path, text = str(file.relative_to(ROOT)), file.read_text()
         for match in ORDERING.finditer(text):
             number = text.count("\n", 0, match.start()) + 1
@@ -221,10 +257,13 @@ def main():
     env = os.environ | {"RUST_BACKTRACE": "0", "CARGO_TERM_COLOR": "never"}
     manifest = ["--manifest-path", str(copy / "loom-tests/Cargo.toml")]
 
+    def target(binary):
+        return ["--lib"] if binary == "lib" else ["--test", binary]
+
     def models(*which):
         """The output of the models, or of the one that is named; None if they do not end."""
         if options.only and not which:
-            which = [word for only in options.only.split(",") for word in ("--test", only)]
+            which = [word for only in options.only.split(",") for word in target(only)]
         command = ["cargo", "nextest", "run", *manifest, "--fail-fast", *which]
         try:
             done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=options.seconds)
@@ -253,7 +292,7 @@ def main():
             verdict = "SURVIVED"
             if model:
                 binary, test = model.split()
-                verdict = verdict_of(output := models("--test", binary, "-E", f"test(={test})"))
+                verdict = verdict_of(output := models(*target(binary), "-E", f"test(={test})"))
             if verdict == "SURVIVED":
                 verdict = verdict_of(output := models())
                 verdict += f" (not by {model})" if model else ""

@@ -21,6 +21,7 @@ mod deadline;
 mod default;
 #[cfg(all(feature = "embassy-time", not(cancel_tree_loom)))]
 mod embassy;
+mod fixed;
 #[cfg(feature = "std")]
 mod manual;
 #[cfg(all(test, feature = "std"))]
@@ -46,6 +47,7 @@ pub use self::clock::{instant, origin, since_origin};
 pub use self::default::set_default_timer;
 #[cfg(all(feature = "embassy-time", not(cancel_tree_loom)))]
 pub use self::embassy::{EmbassyArmed, EmbassyTimer};
+pub use self::fixed::{Clock, StaticArmed, StaticTimer};
 #[cfg(feature = "std")]
 pub use self::manual::{ManualArmed, ManualTimer};
 #[cfg(all(feature = "std", not(cancel_tree_loom)))]

@@ -4,7 +4,7 @@
 /// first is raised again when all have been. (Without std: the rest is done while it unwinds, and a second one aborts.)
 ///
 /// `step` has to take what it runs out of where it was first, so that a panic finds it gone.
-pub(super) fn run_all(step: impl FnMut() -> bool) {
+pub(crate) fn run_all(step: impl FnMut() -> bool) {
     #[cfg(feature = "std")]
     {
         use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -147,6 +147,7 @@ mod wake;
 pub(crate) use birth::Unborn;
 pub(crate) use deadline::Deadline;
 pub(crate) use extended::Weak;
+pub(crate) use foreign::run_all;
 pub(crate) use handle::Handle;
 pub(crate) use linked::Linking;
 #[cfg(feature = "alloc")]

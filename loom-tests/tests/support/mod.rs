@@ -1,9 +1,12 @@
-//! `explore`, actors, and wakers that count.
+//! `explore`, actors, and wakers that count. Also for the models in `src/time/fixed`, where std has to be named.
 #![allow(dead_code, reason = "each model file uses its part")]
 
 use cancel_tree::{CancellationToken, model};
+use std::boxed::Box;
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
+use std::println;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -39,8 +42,35 @@ pub fn explore(name: &str, bound: usize, floor: usize, scene: impl Fn() + Send +
     assert!(wanted < bound || count >= floor, "{name}: only {count} interleavings, {floor} expected");
 }
 
-/// Runs the actors, each on its own thread, and waits for all: so a preemption is never spent on the one who waits.
+std::thread_local! {
+    static ORDER: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Runs `scene` once for each order in which that many actors can be started: with three, not all orders come by themselves.
+pub fn in_every_order(actors: usize, scene: impl Fn()) {
+    for order in 0..(1..=actors).product() {
+        ORDER.set(order);
+        scene();
+    }
+    ORDER.set(0);
+}
+
+/// Runs the actors, each on its own thread, and waits for all: so a preemption is never spent on the one who waits. The scene's
+/// own thread is none of them: loom tries another order where two accesses conflict, but of each atomic it remembers only the
+/// last. So if an actor loads a word and then changes it, the change is not tried before a load by the thread that was there
+/// first.
+///
+/// `CANCEL_TREE_LOOM_ORDER=n` starts them in another order.
 pub fn together<const N: usize>(actors: [Box<dyn FnOnce() + Send>; N]) {
+    let mut order = match ORDER.get() {
+        0 => std::env::var("CANCEL_TREE_LOOM_ORDER").map_or(0, |n| n.parse().expect("a number")),
+        order => order,
+    };
+    let mut actors = actors;
+    for first in 0..N {
+        actors[first..].rotate_left(order % (N - first));
+        order /= N - first;
+    }
     let threads = actors.map(loom::thread::spawn);
     for thread in threads {
         thread.join().unwrap();
