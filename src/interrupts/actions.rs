@@ -90,7 +90,12 @@ impl World {
     }
 
     pub(super) fn drop(&self, names: &str) {
-        names.chars().for_each(|name| drop(self.take(name)));
+        names.chars().for_each(|name| drop(self.take(name).expect("a token")));
+    }
+
+    /// Unless somebody uses it.
+    pub(super) fn try_drop(&self, name: char) {
+        drop(self.take(name));
     }
 
     /// Cancels by the drop of a guard.

@@ -18,6 +18,14 @@ pub(super) trait Subject {
     fn operate(&self);
     /// One of the things that an interrupt may do. `depth` is 1, or 2 for the interrupt of an interrupt.
     fn interrupt(&self, depth: usize, which: usize);
+    /// Whether that one may allocate and free.
+    fn may_allocate(&self, which: usize) -> bool {
+        let _ = which;
+        false
+    }
+    /// A look at what holds at any time. It changes nothing, so one run tells for all points: it is called before every access
+    /// of the operation and its interrupt, in all runs with one.
+    fn look(&self) {}
     /// The promises, when the operation and its interrupts are through. Those that are broken are told by [`complain`].
     fn settle(&self);
     /// Foreign code, a waker or a callback, is run: by [`call`].
@@ -68,6 +76,8 @@ struct Run {
     plan: [Cell<Option<Interrupt>>; 2],
     /// Whether accesses are counted and interrupted.
     exposed: Cell<bool>,
+    /// Whether the subject looks at each of them.
+    watched: Cell<bool>,
     /// How many interrupts we are inside of.
     depth: Cell<usize>,
     /// The accesses at each depth.
@@ -77,6 +87,8 @@ struct Run {
     /// How many more there may be, exposed or not.
     patience: Cell<usize>,
     reached: [Cell<bool>; 2],
+    /// Calls of the allocator by those who may.
+    allowed: Cell<usize>,
     /// The accesses to cells that have not ended, and whether each is exclusive.
     visits: [Cell<(usize, bool)>; VISITS],
     visiting: Cell<usize>,
@@ -90,11 +102,13 @@ static RUN: Run = Run {
     subject: RefCell::new(None),
     plan: [const { Cell::new(None) }; 2],
     exposed: Cell::new(false),
+    watched: Cell::new(false),
     depth: Cell::new(0),
     accesses: [const { Cell::new(0) }; 3],
     cells: Cell::new(0),
     patience: Cell::new(0),
     reached: [const { Cell::new(false) }; 2],
+    allowed: Cell::new(0),
     visits: [const { Cell::new((0, false)) }; VISITS],
     visiting: Cell::new(0),
     complaint: RefCell::new(None),
@@ -157,6 +171,9 @@ impl Run {
         if depth == 0 && access != Access::Atomic {
             self.cells.set(self.cells.get() + 1);
         }
+        if self.watched.get() {
+            unseen(|| self.subject().look());
+        }
         if depth < 2 {
             if let Some(interrupt) = self.plan[depth].get().filter(|interrupt| interrupt.at == accesses) {
                 self.interrupt(depth + 1, interrupt.which);
@@ -180,11 +197,20 @@ impl Run {
         }
         self.depth.set(depth);
         self.accesses[depth].set(0);
-        let calls = memory::calls();
-        let subject = self.subject.borrow().clone();
-        subject.expect("what is exposed has a subject").interrupt(depth, which);
-        demand(memory::calls() == calls, "an interrupt has allocated or freed memory");
+        let subject = self.subject();
+        // Those of who interrupts us do not count.
+        let calls = || memory::calls() - self.allowed.get();
+        let before = calls();
+        subject.interrupt(depth, which);
+        if subject.may_allocate(which) {
+            self.allowed.set(self.allowed.get() + calls() - before);
+        }
+        demand(calls() == before, "an interrupt has allocated or freed memory");
         self.depth.set(depth - 1);
+    }
+
+    fn subject(&self) -> Rc<dyn Subject> {
+        self.subject.borrow().clone().expect("what is exposed has a subject")
     }
 
     fn start(&self, plan: Plan) {
@@ -192,7 +218,9 @@ impl Run {
             self.plan[depth].set(interrupt);
             self.reached[depth].set(false);
         }
+        self.watched.set(plan[1].is_none());
         self.depth.set(0);
+        self.allowed.set(0);
         self.visiting.set(0);
         self.accesses[0].set(0);
         self.cells.set(0);

@@ -7,22 +7,21 @@ use core::fmt;
 /// What an interrupt does.
 #[derive(Clone, Copy)]
 pub(super) enum Interrupt {
-    /// Looks at all tokens.
-    Look,
     Cancel(char),
     /// Fires the alarm.
     Fire,
-    /// Makes a child and drops it.
-    Child(char),
+    Do(Act),
 }
+
+/// Something with a name.
+pub(super) type Act = (&'static str, fn(&World));
 
 impl fmt::Display for Interrupt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Interrupt::Look => f.write_str("a look"),
             Interrupt::Cancel(name) => write!(f, "a cancel of {name}"),
             Interrupt::Fire => f.write_str("the alarm"),
-            Interrupt::Child(name) => write!(f, "a child of {name}"),
+            Interrupt::Do((name, _)) => f.write_str(name),
         }
     }
 }
@@ -32,16 +31,17 @@ pub(super) struct Scene {
     pub(super) name: &'static str,
     /// The tokens that there are: a letter for each, with its children behind it in brackets.
     pub(super) tree: &'static str,
-    /// What interrupts do: a letter cancels that token, `!` fires the alarm, `+` with a letter makes a child of that token and
-    /// drops it. One more looks at all tokens.
-    pub(super) interrupts: &'static str,
+    /// What interrupts do: a letter cancels that token, `!` fires the alarm.
+    cancels: &'static str,
+    /// And what else.
+    acts: &'static [Act],
     /// What has been done before.
     pub(super) given: fn(&World),
     pub(super) operation: fn(&World),
 }
 
-const fn scene(name: &'static str, tree: &'static str, interrupts: &'static str, operation: fn(&World)) -> Scene {
-    Scene { name, tree, interrupts, given: |_| {}, operation }
+const fn scene(name: &'static str, tree: &'static str, cancels: &'static str, operation: fn(&World)) -> Scene {
+    Scene { name, tree, cancels, acts: &[], given: |_| {}, operation }
 }
 
 impl Scene {
@@ -49,16 +49,14 @@ impl Scene {
         Self { given, ..self }
     }
 
+    const fn while_others(self, acts: &'static [Act]) -> Self {
+        Self { acts, ..self }
+    }
+
     pub(super) fn interrupts(&self) -> impl Iterator<Item = Interrupt> {
-        let mut letters = self.interrupts.chars();
-        let written = core::iter::from_fn(move || {
-            Some(match letters.next()? {
-                '!' => Interrupt::Fire,
-                '+' => Interrupt::Child(letters.next()?),
-                name => Interrupt::Cancel(name),
-            })
-        });
-        core::iter::once(Interrupt::Look).chain(written)
+        let cancels =
+            self.cancels.chars().map(|letter| if letter == '!' { Interrupt::Fire } else { Interrupt::Cancel(letter) });
+        cancels.chain(self.acts.iter().copied().map(Interrupt::Do))
     }
 }
 
@@ -91,6 +89,10 @@ pub(super) const DROP: &[Scene] = &[
     scene("drop a relay of a waiter", "r(a(b))", "rb", |w| w.drop("a")).given(|w| {
         w.wait('b');
         w.poll(0);
+    }),
+    scene("drop a token whose younger sibling has gone", "r(abc)", "r", |w| w.drop("b")).given(|w| {
+        w.drop("ac");
+        w.child('r', 'd');
     }),
     scene("drop a whole tree, the root first", "r(a(b)c)", "bc", |w| w.drop("ra")),
     scene("drop a cancelled token", "r(a(b))", "rb", |w| w.drop("a")).given(|w| w.cancel('r')),
@@ -246,6 +248,10 @@ pub(super) const TIMED: &[Scene] = &[
     scene("cancel the parent of a token with a deadline", "r", "rd!", |w| w.cancel('r'))
         .given(|w| w.timed('r', 'd', false)),
     scene("drop a token with a deadline", "r", "r!", |w| w.drop("d")).given(|w| w.timed('r', 'd', false)),
+    scene("drop a token with a deadline, above another", "r", "r!", |w| w.drop("d")).given(|w| {
+        w.timed('r', 'd', false);
+        w.child('d', 'e');
+    }),
     scene("drop an alarm", "r", "rd", |w| w.drop_alarm()).given(|w| w.timed('r', 'd', false)),
     scene("poll on a token with a deadline", "r", "rd!", |w| w.poll(0)).given(|w| {
         w.timed('r', 'd', false);
@@ -253,24 +259,22 @@ pub(super) const TIMED: &[Scene] = &[
     }),
 ];
 
-/// In a pool, and full ones.
-pub(super) const POOL: &[Scene] = &[
-    scene("create a child, as interrupts do", "r", "r+r", |w| w.child('r', 'a')),
-    scene("drop a leaf, while children come and go", "r(ab)", "r+r", |w| w.drop("b")),
-    scene("drop a relay, while children come and go", "r(a(b))", "b+r", |w| w.drop("a")),
-    scene("cancel, while children come and go", "r(a)", "a+a", |w| w.cancel('r')),
-    scene("create a child: the last place", "r", "r+r", |w| w.child('r', 'a')).given(|w| w.fill_up(1)),
-    scene("create a child: no place", "r", "r+r", |w| w.child('r', 'a')).given(|w| w.fill_up(0)),
-    scene("on_cancel: no place", "r", "r+r", |w| w.on_cancel('r')).given(|w| w.fill_up(0)),
-    scene("any of two: not enough places", "ab", "ab", |w| w.any('L', "ab")).given(|w| w.fill_up(2)),
-    scene("child_with_timer: no place", "r", "r", |w| w.timed('r', 'd', false)).given(|w| w.fill_up(0)),
-    scene("poll: a second waiter, and no place", "r", "r+r", |w| w.poll(1)).given(|w| {
+/// When a pool is full.
+pub(super) const FULL: &[Scene] = &[
+    scene("create a child: the last node", "r", "r", |w| w.child('r', 'a'))
+        .given(|w| w.fill_up(1))
+        .while_others(&[MAKE]),
+    scene("create a child: no node", "r", "r", |w| w.child('r', 'a')).given(|w| w.fill_up(0)).while_others(&[MAKE]),
+    scene("on_cancel: no node", "r", "r", |w| w.on_cancel('r')).given(|w| w.fill_up(0)),
+    scene("any of two: not enough nodes", "ab", "ab", |w| w.any('L', "ab")).given(|w| w.fill_up(2)),
+    scene("child_with_timer: no node", "r", "r", |w| w.timed('r', 'd', false)).given(|w| w.fill_up(0)),
+    scene("poll: a second waiter, and no node", "r", "r", |w| w.poll(1)).while_others(&[LEAVE]).given(|w| {
         w.wait('r');
         w.wait('r');
         w.poll(0);
         w.fill_up(0);
     }),
-    scene("poll: a second waiter, and then a place", "r", "r", |w| w.poll(1)).given(|w| {
+    scene("poll: a second waiter, and then a node", "r", "r", |w| w.poll(1)).given(|w| {
         w.wait('r');
         w.wait('r');
         w.poll(0);
@@ -286,4 +290,57 @@ pub(super) const POOL: &[Scene] = &[
         w.poll(1);
         w.forget(0);
     }),
+];
+
+const MAKE: Act = ("a child of r", |w| w.make_and_drop('r'));
+const A: Act = ("the drop of a", |w| w.try_drop('a'));
+const B: Act = ("the drop of b", |w| w.try_drop('b'));
+const C: Act = ("the drop of c", |w| w.try_drop('c'));
+const D: Act = ("the drop of d", |w| w.try_drop('d'));
+const L: Act = ("the drop of L", |w| w.try_drop('L'));
+const LEAVE: Act = ("the drop of a future", |w| w.forget(0));
+const UNREGISTER: Act = ("an unregister", |w| w.unregister(0));
+const DETACH: Act = ("a detach", |w| w.detach(0));
+
+/// While interrupts make and drop, which they may in a pool.
+pub(super) const WHILE_OTHERS: &[Scene] = &[
+    scene("create a child, while others come and go", "r(a)", "r", |w| w.child('r', 'b')).while_others(&[MAKE, A]),
+    scene("drop a leaf, while its siblings go", "r(abc)", "r", |w| w.drop("b")).while_others(&[A, C]),
+    scene("drop a leaf, while others come and go", "r(ab)", "r", |w| w.drop("a")).while_others(&[MAKE]),
+    scene("drop a relay, while its child goes", "r(a(b))", "r", |w| w.drop("a")).while_others(&[B]),
+    scene("drop a relay, while its child becomes one", "r(a(b(c)))", "", |w| w.drop("a")).while_others(&[B, C]),
+    scene("drop a relay, while its siblings go", "r(ab(c)d)", "", |w| w.drop("b")).while_others(&[C, D]),
+    scene("drop a leaf: a relay, while its child goes", "r(a(bc))", "r", |w| w.drop("b"))
+        .given(|w| w.drop("a"))
+        .while_others(&[C]),
+    scene("cancel, while all goes", "r(a(b)c)", "", |w| w.cancel('r')).while_others(&[A, B, C]),
+    scene("cancel, while a relay becomes one", "r(a(bc))", "a", |w| w.cancel('r')).while_others(&[A, B]),
+    scene("cancel, while its waiters go", "r(a)", "a", |w| w.cancel('r')).while_others(&[LEAVE, A]).given(|w| {
+        w.wait('a');
+        w.wait('a');
+        w.poll(0);
+        w.poll(1);
+    }),
+    scene("poll: a second waiter, while the first goes", "r(a)", "r", |w| w.poll(1)).while_others(&[LEAVE]).given(
+        |w| {
+            w.wait('a');
+            w.wait('a');
+            w.poll(0);
+        },
+    ),
+    scene("cancel, while a callback is taken back", "r(a)", "a", |w| w.cancel('r'))
+        .while_others(&[UNREGISTER])
+        .given(|w| w.on_cancel('a')),
+    scene("cancel, while a callback is detached", "r(a)", "a", |w| w.cancel('r'))
+        .while_others(&[DETACH, A])
+        .given(|w| w.on_cancel('a')),
+    scene("cancel, while a token with a deadline goes", "r", "!", |w| w.cancel('r'))
+        .while_others(&[D])
+        .given(|w| w.timed('r', 'd', false)),
+    scene("cancel a source, while a linked token goes", "ab", "b", |w| w.cancel('a'))
+        .while_others(&[L])
+        .given(|w| w.any('L', "ab")),
+    scene("drop a linked token, while a source goes", "ab", "b", |w| w.drop("L"))
+        .while_others(&[A])
+        .given(|w| w.any('L', "ab")),
 ];

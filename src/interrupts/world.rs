@@ -30,6 +30,8 @@ pub(super) enum Home {
 pub(super) struct Member {
     name: char,
     bit: Set,
+    /// Its parent, or its sources.
+    parents: Set,
     /// All that it hears of.
     above: Set,
     /// Those of them that are in its tree: what they hear comes here before their cancel returns, be it the first or not.
@@ -62,6 +64,7 @@ pub(super) struct World {
     /// Whether everything is cancelled in the end, or only dropped.
     cancelled_in_the_end: bool,
     members: RefCell<Vec<Rc<Member>>>,
+    in_use_before: usize,
     /// Further handles.
     pub(super) clones: RefCell<Vec<CancellationToken>>,
     pub(super) waiters: RefCell<Vec<Rc<Waiter>>>,
@@ -78,6 +81,8 @@ pub(super) struct World {
     /// What the cancels that are running have to reach, the outermost first.
     running: Cell<[Set; 4]>,
     depth: Cell<usize>,
+    /// How many of them are below what an interrupt is doing: foreign code that it runs is none of theirs.
+    interrupted: Cell<usize>,
 }
 
 impl World {
@@ -92,6 +97,7 @@ impl World {
             scene,
             interrupts,
             cancelled_in_the_end,
+            in_use_before: POOL.in_use(),
             members: RefCell::default(),
             clones: RefCell::default(),
             waiters: RefCell::default(),
@@ -104,6 +110,7 @@ impl World {
             full: Cell::new(false),
             running: Cell::new([0; 4]),
             depth: Cell::new(0),
+            interrupted: Cell::new(0),
         }
     }
 
@@ -135,9 +142,9 @@ impl World {
         f(self.member(name).token.borrow().as_ref().unwrap_or_else(|| panic!("{name} has been dropped")))
     }
 
-    /// Takes a token's handle.
-    pub(super) fn take(&self, name: char) -> CancellationToken {
-        self.member(name).token.take().unwrap_or_else(|| panic!("{name} has been dropped"))
+    /// Takes a token's handle, if it is here and nobody uses it.
+    pub(super) fn take(&self, name: char) -> Option<CancellationToken> {
+        self.member(name).token.try_borrow_mut().ok()?.take()
     }
 
     pub(super) fn is_here(&self, name: char) -> bool {
@@ -147,14 +154,15 @@ impl World {
     /// A token has been made, with this parent, or linked to these sources.
     pub(super) fn born(&self, name: char, heard: &[char], linked: bool, token: CancellationToken) {
         unseen(|| {
-            let (mut above, mut ancestors) = (0, 0);
+            let (mut parents, mut above, mut ancestors) = (0, 0, 0);
             for member in heard.iter().map(|&name| self.member(name)) {
+                parents |= member.bit;
                 above |= member.bit | member.above;
                 ancestors |= if linked { 0 } else { member.bit | member.ancestors };
             }
             let (bit, token) = (1 << self.members.borrow().len(), RefCell::new(Some(token)));
             let (begun, due, seen) = (Cell::new(self.early.take()), Cell::default(), Cell::default());
-            let member = Rc::new(Member { name, bit, above, ancestors, token, begun, due, seen });
+            let member = Rc::new(Member { name, bit, parents, above, ancestors, token, begun, due, seen });
             // Reached or born cancelled (C4).
             member.due.set(self.may(&member) != Reasons::NONE);
             self.look_at(&member);
@@ -169,6 +177,20 @@ impl World {
             if member.above & other.bit != 0 {
                 reasons = reasons.or(other.begun.get());
             }
+        }
+        reasons
+    }
+
+    /// What a member may have by itself or by its parents, as far as they are here to be asked.
+    fn inherited(&self, member: &Member) -> Reasons {
+        let mut reasons = member.begun.get();
+        for parent in self.members.borrow().iter().filter(|parent| parent.bit & member.parents != 0) {
+            let of_parent = parent
+                .token
+                .borrow()
+                .as_ref()
+                .map(|token| token.reason().map_or(Reasons::NONE, |reason| Reasons::from(&reason)));
+            reasons = reasons.or(of_parent.unwrap_or_else(|| self.may(parent)));
         }
         reasons
     }
@@ -204,7 +226,7 @@ impl World {
         unseen(|| {
             self.depth.set(depth);
             self.those(reached).for_each(|member| member.due.set(true));
-            self.look();
+            self.look_at_all();
             if let Some(decided) = decided {
                 let it_is = member.seen.get() == why.into();
                 // Only an alarm may be fired twice.
@@ -212,6 +234,10 @@ impl World {
                 demand(is_right, "a cancel was wrong about having decided the reason");
             }
         });
+    }
+
+    pub(super) fn is_cancelling(&self) -> bool {
+        self.depth.get() > 0
     }
 
     pub(super) fn cancel_with(&self, name: char, why: Why) {
@@ -233,7 +259,7 @@ impl World {
     }
 
     /// What holds at any time.
-    fn look(&self) {
+    fn look_at_all(&self) {
         self.members.borrow().iter().for_each(|member| self.look_at(member));
     }
 
@@ -248,7 +274,7 @@ impl World {
         if member.due.get() && now == Reasons::NONE {
             complain(|| format!("{name} is not cancelled"));
         }
-        if !self.may(member).has(now) {
+        if !self.may(member).has(now) || !self.inherited(member).has(now) {
             complain(|| format!("{name} is cancelled for no reason, or for another's"));
         }
         if before != Reasons::NONE && before != now {
@@ -262,7 +288,7 @@ impl World {
         for member in self.members.borrow().iter() {
             member.due.set(self.may(member) != Reasons::NONE);
         }
-        self.look();
+        self.look_at_all();
         self.look_at_the_attached();
     }
 
@@ -296,14 +322,25 @@ impl Subject for World {
 
     fn interrupt(&self, depth: usize, which: usize) {
         match self.interrupts[which] {
-            Interrupt::Look => self.ask(),
             Interrupt::Cancel(name) if self.is_here(name) => {
                 self.cancel_with(name, if depth == 1 { Why::Interrupted } else { Why::Plain });
             }
-            Interrupt::Child(name) if self.is_here(name) => self.make_and_drop(name),
+            Interrupt::Cancel(_) => {}
             Interrupt::Fire => self.fire(),
-            Interrupt::Cancel(_) | Interrupt::Child(_) => {}
+            Interrupt::Do((_, act)) => {
+                let cancels = self.interrupted.replace(self.depth.get());
+                act(self);
+                self.interrupted.set(cancels);
+            }
         }
+    }
+
+    fn may_allocate(&self, which: usize) -> bool {
+        matches!(self.interrupts[which], Interrupt::Do(_))
+    }
+
+    fn look(&self) {
+        self.look_at_all();
     }
 
     fn settle(&self) {
@@ -314,22 +351,21 @@ impl Subject for World {
         }
         self.drop_all();
         self.look_back();
-        demand(POOL.in_use() == 0, "a pool is not empty");
+        demand(POOL.in_use() == self.in_use_before, "not all nodes are back in their pool");
     }
 
     /// Two phases: foreign code is run when all that has to be cancelled is.
     fn called(&self, line: usize) {
         unseen(|| {
-            let depth = self.depth.get();
-            if let Some(last) = depth.checked_sub(1) {
-                let reached = self.running.get()[last];
-                for member in self.members.borrow().iter().filter(|member| member.bit & reached != 0) {
+            let in_a_cancel = self.depth.get() > self.interrupted.get();
+            if in_a_cancel {
+                for member in self.those(self.running.get()[self.depth.get() - 1]) {
                     let cancelled = member.token.borrow().as_ref().is_none_or(CancellationToken::is_cancelled);
                     demand(cancelled, "somebody is woken or run before all are cancelled");
                 }
             }
             if line == GUARD {
-                demand(depth == 0, "what a timer has armed was dropped in a cancel");
+                demand(!in_a_cancel, "what a timer has armed was dropped in a cancel");
             } else {
                 self.lines[line].ring();
             }
