@@ -29,6 +29,12 @@ impl Alarm {
     pub fn fire(&self) -> bool {
         self.token.cancel(&self.reason)
     }
+
+    /// For a timer without room: ends what cancels have left behind, which may be armed.
+    pub(super) fn after_the_dead(self) -> Self {
+        empty_graveyard(self.token.is_pooled());
+        self
+    }
 }
 
 /// Frees what cancels have left behind, as the drop of a token does. If it is the last to hold a cause, that is dropped here;
@@ -118,7 +124,8 @@ impl CancellationToken {
     }
 
     fn try_timed<T: Timer>(&self, timer: &T, at: Duration, reason: impl FnOnce() -> Reason) -> Result<Self, PoolFull> {
-        self.timed(self.handle().home(), timer, at, reason, |alarm| timer.try_arm(at, alarm).map_err(|_alarm| PoolFull))
+        let arm = |alarm| timer.try_arm(at, alarm).or_else(|alarm| timer.try_arm(at, alarm.after_the_dead()));
+        self.timed(self.handle().home(), timer, at, reason, |alarm| arm(alarm).map_err(|_alarm| PoolFull))
     }
 
     fn timed<H: Home, T: Timer>(

@@ -221,7 +221,8 @@ impl<C: Clock, const N: usize> Timer for &'static StaticTimer<C, N> {
     }
 
     fn arm(&self, at: Duration, alarm: Alarm) -> StaticArmed {
-        self.try_arm(at, alarm).unwrap_or_else(|alarm| {
+        let armed = self.try_arm(at, alarm).or_else(|alarm| self.try_arm(at, alarm.after_the_dead()));
+        armed.unwrap_or_else(|alarm| {
             drop(alarm);
             panic!("cancel-tree: a StaticTimer has no room for another alarm")
         })
