@@ -54,7 +54,6 @@ pub struct Hand {
     /// A token was seen cancelled.
     pub saw: bool,
     pub made: Option<CancellationToken>,
-    pub refused: bool,
 }
 
 static HAND: Shared<Hand> = Shared::new(Hand {
@@ -65,7 +64,6 @@ static HAND: Shared<Hand> = Shared::new(Hand {
     decided: false,
     saw: false,
     made: None,
-    refused: false,
 });
 
 impl Hand {
@@ -107,10 +105,7 @@ pub fn interrupt(pc: u32) {
         Act::WakeToPoll | Act::WakeToDrop => task_waker().wake(),
         Act::Child => match hand.below[0].as_ref().unwrap_or(near).try_child_token() {
             Ok(child) => hand.made = Some(child),
-            Err(_) => {
-                assert!(POOL.in_use() == POOL.capacity(), "refused at {pc:#x}, with {} nodes", POOL.in_use());
-                hand.refused = true;
-            }
+            Err(full) => assert!(POOL.in_use() == POOL.capacity(), "{full} at {pc:#x}, with {} nodes", POOL.in_use()),
         },
         Act::Drop => hand.drop_all(),
     }

@@ -1,6 +1,6 @@
 //! The operations.
 
-use crate::stage::{OURS, POOL, Stage, Wait, Waits, alarm};
+use crate::stage::{OURS, POOL, Stage, Wait, Waits, alarm, child_of};
 
 pub struct Scene {
     pub name: &'static str,
@@ -14,7 +14,7 @@ pub static SCENES: [Scene; 29] = [
         name: "create: a root",
         wait: Wait::First,
         prepare: |_| (),
-        operation: |stage| stage.other = POOL.try_token().ok(),
+        operation: |stage| stage.other = Some(POOL.try_token().unwrap()),
     },
     Scene {
         name: "create: a child",
@@ -23,24 +23,24 @@ pub static SCENES: [Scene; 29] = [
             stage.below[1] = stage.child();
             stage.give([stage.below[1].clone()]);
         },
-        operation: |stage| stage.below[0] = stage.near().try_child_token().ok(),
+        operation: |stage| stage.below[0] = stage.child(),
     },
     Scene {
         name: "create: the last node",
         wait: Wait::First,
         prepare: |stage| {
             let left = POOL.capacity() - POOL.in_use() - 1;
-            stage.ballast.iter_mut().take(left).for_each(|token| *token = POOL.try_token().ok());
+            stage.ballast.iter_mut().take(left).for_each(|token| *token = Some(POOL.try_token().unwrap()));
         },
         operation: Stage::ask_for_last,
     },
     Scene {
         name: "create: below two parents",
         wait: Wait::First,
-        prepare: |stage| stage.ballast[0] = POOL.try_token().ok(),
+        prepare: |stage| stage.ballast[0] = Some(POOL.try_token().unwrap()),
         operation: |stage| {
             let parents = [stage.near().clone(), stage.ballast[0].clone().unwrap()];
-            stage.below[0] = POOL.try_any(parents).ok();
+            stage.below[0] = Some(POOL.try_any(parents).unwrap());
         },
     },
     Scene { name: "create: with a deadline", wait: Wait::First, prepare: |_| (), operation: Stage::timed },
@@ -130,7 +130,7 @@ pub static SCENES: [Scene; 29] = [
         prepare: |stage| {
             let middle = stage.child().unwrap();
             middle.try_on_cancel_fn(|()| (), ()).unwrap().detach();
-            stage.below[0] = middle.try_child_token().ok();
+            stage.below[0] = child_of(&middle);
             stage.back = Some(3);
         },
         operation: |stage| stage.below[0] = None,
@@ -148,7 +148,7 @@ pub static SCENES: [Scene; 29] = [
         name: "drop: below two parents",
         wait: Wait::First,
         prepare: |stage| {
-            stage.below[0] = POOL.try_any([stage.near(), &stage.child().unwrap()]).ok();
+            stage.below[0] = Some(POOL.try_any([stage.near(), &stage.child().unwrap()]).unwrap());
             stage.back = Some(3);
         },
         operation: |stage| stage.below[0] = None,
@@ -159,7 +159,7 @@ pub static SCENES: [Scene; 29] = [
         wait: Wait::Never,
         prepare: |stage| {
             let child = stage.child().unwrap();
-            stage.below[0] = child.try_child_token().ok();
+            stage.below[0] = child_of(&child);
             stage.below[1] = stage.child();
         },
         operation: |stage| {
@@ -174,7 +174,7 @@ pub static SCENES: [Scene; 29] = [
         prepare: |stage| {
             stage.below[0] = stage.child();
             stage.below[1] = stage.child();
-            let leaf = stage.below[1].as_ref().unwrap().try_child_token().ok();
+            let leaf = stage.below[1].as_ref().and_then(child_of);
             stage.give([leaf, stage.child()]);
             stage.below[2] = stage.child();
             stage.back = Some(1);
@@ -186,7 +186,7 @@ pub static SCENES: [Scene; 29] = [
         wait: Wait::First,
         prepare: |stage| {
             stage.below[1] = stage.child();
-            stage.below[2] = stage.below[1].as_ref().unwrap().try_child_token().ok();
+            stage.below[2] = stage.below[1].as_ref().and_then(child_of);
             stage.waits[0] = stage.below[2].as_ref().map(|token| Waits::on(token).polled(0));
             stage.waits[1] = stage.below[2].as_ref().map(|token| Waits::on(token).polled(1));
             stage.back = Some(1);
@@ -198,8 +198,8 @@ pub static SCENES: [Scene; 29] = [
         wait: Wait::First,
         prepare: |stage| {
             let middle = stage.child().unwrap();
-            stage.below[0] = middle.try_child_token().ok();
-            stage.below[1] = middle.try_child_token().ok();
+            stage.below[0] = child_of(&middle);
+            stage.below[1] = child_of(&middle);
             stage.waits[0] = stage.below[1].as_ref().map(|token| Waits::on(token).polled(0));
             stage.back = Some(2);
         },
@@ -211,10 +211,10 @@ pub static SCENES: [Scene; 29] = [
         wait: Wait::First,
         prepare: |stage| {
             let first = stage.child().unwrap();
-            stage.below[0] = first.try_child_token().ok();
-            let second = first.try_child_token().unwrap();
-            stage.below[1] = second.try_child_token().ok();
-            stage.give([second.try_child_token().ok()]);
+            stage.below[0] = child_of(&first);
+            let second = child_of(&first).unwrap();
+            stage.below[1] = child_of(&second);
+            stage.give([child_of(&second)]);
             stage.back = Some(2);
         },
         operation: |stage| stage.below[0] = None,
@@ -226,7 +226,7 @@ pub static SCENES: [Scene; 29] = [
         prepare: |stage| {
             stage.below[0] = stage.child();
             let both = POOL.try_any([stage.below[0].as_ref().unwrap(), &stage.child().unwrap()]).unwrap();
-            stage.below[1] = both.try_child_token().ok();
+            stage.below[1] = child_of(&both);
             stage.back = Some(1);
         },
         operation: |stage| stage.below[0] = None,
@@ -237,7 +237,7 @@ pub static SCENES: [Scene; 29] = [
         prepare: |stage| {
             stage.below[0] = stage.child();
             stage.below[1] = stage.child();
-            stage.below[2] = stage.below[1].as_ref().unwrap().try_child_token().ok();
+            stage.below[2] = stage.below[1].as_ref().and_then(child_of);
             stage.waits[0] = Some(Waits::on(stage.near()).polled(0));
             stage.waits[1] = stage.below[2].as_ref().map(|token| Waits::on(token).polled(1));
             stage.waits[2] = stage.below[2].as_ref().map(|token| Waits::on(token).polled(2));
@@ -252,7 +252,7 @@ pub static SCENES: [Scene; 29] = [
         prepare: |stage| {
             stage.below[0] = stage.child();
             stage.below[1] = stage.child();
-            stage.below[2] = stage.below[1].as_ref().unwrap().try_child_token().ok();
+            stage.below[2] = stage.below[1].as_ref().and_then(child_of);
             stage.give([stage.below[2].clone()]);
         },
         operation: |stage| stage.part = Some(stage.near().cancel_with(&OURS)),
@@ -264,7 +264,7 @@ pub static SCENES: [Scene; 29] = [
         prepare: |stage| {
             stage.below[0] = stage.child();
             let middle = stage.child();
-            stage.below[1] = middle.as_ref().and_then(|middle| middle.try_child_token().ok());
+            stage.below[1] = middle.as_ref().and_then(child_of);
             stage.give([middle, stage.child()]);
             stage.below[2] = stage.child();
         },

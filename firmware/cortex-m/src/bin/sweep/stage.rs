@@ -148,7 +148,7 @@ impl Stage {
         let near = root.try_child_token().unwrap();
         // SAFETY: the SysTick is stopped, and nobody has the task's waker.
         let (hand, task) = unsafe { (hand(), task()) };
-        (hand.act, hand.decided, hand.saw, hand.refused) = (act, false, false, false);
+        (hand.act, hand.decided, hand.saw) = (act, false, false);
         (hand.root, hand.near) = (Some(root.clone()), Some(near.clone()));
         (task.drops, task.polled, task.ready) = (false, false, false);
         task.waits = (wait != Wait::Never).then(|| near.clone().cancelled_owned());
@@ -186,7 +186,7 @@ impl Stage {
     }
 
     pub fn child(&self) -> Option<CancellationToken> {
-        Some(self.near().try_child_token().unwrap())
+        child_of(self.near())
     }
 
     pub fn callback(&mut self) {
@@ -270,6 +270,10 @@ impl Stage {
         assert!(POOL.in_use() == 0, "{} nodes are not back", POOL.in_use());
         assert!(WAKERS.load(SeqCst) == 0, "a waker is left");
     }
+}
+
+pub fn child_of(token: &CancellationToken) -> Option<CancellationToken> {
+    Some(token.try_child_token().unwrap())
 }
 
 fn by(token: &CancellationToken) -> Option<&'static str> {
