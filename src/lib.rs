@@ -4,7 +4,8 @@
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
-#[cfg(any(feature = "std", cancel_tree_loom))]
+// In the unit tests for their hooks.
+#[cfg(any(feature = "std", cancel_tree_loom, test))]
 extern crate std;
 // For what the unit tests share with those in `tests/`.
 #[cfg(test)]
@@ -19,6 +20,9 @@ mod registration;
 mod token;
 mod tree;
 mod wait;
+
+#[cfg(all(test, not(cancel_tree_loom)))]
+mod interrupts;
 
 #[cfg(feature = "blocking")]
 pub mod blocking;

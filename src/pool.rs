@@ -97,7 +97,8 @@ impl<const N: usize> TokenPool<N> {
 
     /// A token that is not cancelled and has no parent. As [`CancellationToken::new`], but in this pool.
     ///
-    /// Lock-free; O(1) while few nodes are in use, at most one look at each place.
+    /// Lock-free. It looks for a place where one was free last, and so O(1) as a rule; at the worst at each place, and again at those
+    /// that others have taken meanwhile. That a pool is full is seen at one look.
     ///
     /// # Errors
     ///

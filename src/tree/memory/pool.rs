@@ -19,6 +19,7 @@
 //! - **I3** Every pool is at the same place for ever (`&'static`), so a pointer to it or to a place in it never dangles.
 
 use super::super::extended::Extended;
+use super::super::head::NODE_ALIGN;
 use super::super::{Node, state};
 #[cfg(not(cancel_tree_loom))]
 use crate::primitives::Word;
@@ -43,7 +44,6 @@ struct Place {
 
 #[cfg(not(cancel_tree_loom))]
 const _: () = {
-    assert!(align_of::<Place>() == super::super::head::NODE_ALIGN);
     // On 32-bit targets with 64-bit atomics (x86, armv7) the state word takes two words, and is aligned to them.
     assert!(
         size_of::<Place>()
@@ -101,6 +101,7 @@ macro_rules! place {
 
 impl<const N: usize> Places<N> {
     const CHECKED: () = {
+        assert!(align_of::<Place>() == NODE_ALIGN);
         assert!(N > 0, "a pool without a place");
         assert!(N <= state::MOST_CHILDREN, "more places than a node can count children");
         assert!(offset_of!(Self, header) == 0 && offset_of!(Self, places) == PLACES);
