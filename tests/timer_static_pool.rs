@@ -8,7 +8,7 @@ mod ticks;
 
 use cancel_tree::{CancellationToken, PoolFull, StaticCause, TokenPool};
 use std::sync::Barrier;
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use support::Random;
 use ticks::ms;
@@ -88,13 +88,12 @@ fn a_pool_and_a_timer_on_many_threads() {
     timer!(TIMER, 4);
     static POOL: TokenPool<12> = TokenPool::new();
     let rounds = if cfg!(miri) { 40 } else { 6000 };
-    let start = Barrier::new(ACTORS);
+    let (start, made) = (Barrier::new(ACTORS), AtomicUsize::new(0));
     thread::scope(|scope| {
         for seed in 0..ACTORS {
-            let start = &start;
+            let (start, made) = (&start, &made);
             scope.spawn(move || {
-                let (mut random, mut made) = (Random(seed as u64), 0);
-                let mut tokens = Vec::new();
+                let (mut random, mut tokens) = (Random(seed as u64), Vec::new());
                 start.wait();
                 for _ in 0..rounds {
                     if tokens.is_empty() {
@@ -106,7 +105,7 @@ fn a_pool_and_a_timer_on_many_threads() {
                         0..3 => {
                             let at = NOW.load(SeqCst) + 1 + random.below(3);
                             let timed = tokens[which].try_child_with_timer(&&TIMER, ms(at));
-                            made += usize::from(timed.is_ok());
+                            made.fetch_add(usize::from(timed.is_ok()), SeqCst);
                             tokens.extend(timed);
                         }
                         3 => tokens.extend(tokens[which].try_child_token()),
@@ -116,10 +115,10 @@ fn a_pool_and_a_timer_on_many_threads() {
                         _ => drop(tokens.swap_remove(which)),
                     }
                 }
-                assert_ne!(made, 0);
             });
         }
     });
+    assert_ne!(made.load(SeqCst), 0);
     // What another thread's drop has been given to end.
     drop(POOL.try_token().expect("room"));
     assert_eq!((POOL.in_use(), TIMER.in_use(), TIMER.poll()), (0, 0, None));
