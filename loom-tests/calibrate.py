@@ -164,7 +164,7 @@ GUARDS = [
     ("a_cancel_gives_places_back", "pool a_place_that_a_cancel_finds_dead_comes_back",
      "memory/mod.rs", "} else if ends_quietly(node) {", "} else if false && ends_quietly(node) {"),
     ("a_full_pool_empties_the_graveyard", "pool what_a_cancel_has_left_is_there_for_who_finds_the_pool_full",
-     "memory/home.rs", "            graveyard::of_pools().empty();\n", ""),
+     "memory/home.rs", "            self.graveyard().empty();\n", ""),
     ("a_pin_is_no_detachment", "linked a_linked_token_goes_while_its_source_collapses_during_a_cancel",
      "state.rs", "(true, _) if left.stays() && left.has_retry() => left.left_detached(),", "(true, _) if left.stays() => left.left_detached(),"),
     ("links_before_wakers", "linked a_cancel_goes_on_through_linked_tokens_before_it_wakes",
