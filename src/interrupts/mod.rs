@@ -42,6 +42,7 @@ mod attached;
 mod controls;
 mod injector;
 mod memory;
+mod promises;
 mod reasons;
 mod scenes;
 mod tests;

@@ -4,13 +4,12 @@
 //! be. After each cancel, and in the end, every token is looked at.
 
 use super::attached::{Callback, Clock, GUARD, Line, Waiter};
-use super::injector::{Subject, complain, demand, unseen};
+use super::injector::{Subject, demand, unseen};
 use super::reasons::{Reasons, Why};
 use super::scenes::{Interrupt, Scene};
 use crate::{CancellationToken, TokenPool};
-use core::cell::{Cell, Ref, RefCell};
+use core::cell::{Cell, RefCell};
 use core::mem::take;
-use std::format;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::vec::Vec;
@@ -28,34 +27,25 @@ pub(super) enum Home {
 
 /// A token, and what is known of it.
 pub(super) struct Member {
-    name: char,
-    bit: Set,
+    pub(super) name: char,
+    pub(super) bit: Set,
     /// Its parent, or its sources.
-    parents: Set,
+    pub(super) parents: Set,
     /// All that it hears of.
-    above: Set,
+    pub(super) above: Set,
     /// Those of them that are in its tree: what they hear comes here before their cancel returns, be it the first or not.
-    ancestors: Set,
-    token: RefCell<Option<CancellationToken>>,
+    pub(super) ancestors: Set,
+    pub(super) token: RefCell<Option<CancellationToken>>,
     /// The reasons of the cancels of itself, as they begin.
-    begun: Cell<Reasons>,
+    pub(super) begun: Cell<Reasons>,
     /// A cancel that has to have reached it has returned.
-    due: Cell<bool>,
+    pub(super) due: Cell<bool>,
     /// The reason that it was seen to have.
-    seen: Cell<Reasons>,
+    pub(super) seen: Cell<Reasons>,
 }
 
 /// Members, by their bits.
 type Set = u32;
-
-impl Member {
-    pub(super) fn is_due(&self) -> bool {
-        self.due.get()
-    }
-    pub(super) fn token(&self) -> Ref<'_, Option<CancellationToken>> {
-        self.token.borrow()
-    }
-}
 
 pub(super) struct World {
     pub(super) home: Home,
@@ -63,8 +53,8 @@ pub(super) struct World {
     interrupts: Rc<[Interrupt]>,
     /// Whether everything is cancelled in the end, or only dropped.
     cancelled_in_the_end: bool,
-    members: RefCell<Vec<Rc<Member>>>,
-    in_use_before: usize,
+    pub(super) members: RefCell<Vec<Rc<Member>>>,
+    pub(super) in_use_before: usize,
     /// Further handles.
     pub(super) clones: RefCell<Vec<CancellationToken>>,
     pub(super) waiters: RefCell<Vec<Rc<Waiter>>>,
@@ -170,31 +160,6 @@ impl World {
         });
     }
 
-    /// The reasons that a member may have.
-    pub(super) fn may(&self, member: &Member) -> Reasons {
-        let mut reasons = member.begun.get();
-        for other in self.members.borrow().iter() {
-            if member.above & other.bit != 0 {
-                reasons = reasons.or(other.begun.get());
-            }
-        }
-        reasons
-    }
-
-    /// What a member may have by itself or by its parents, as far as they are here to be asked.
-    fn inherited(&self, member: &Member) -> Reasons {
-        let mut reasons = member.begun.get();
-        for parent in self.members.borrow().iter().filter(|parent| parent.bit & member.parents != 0) {
-            let of_parent = parent
-                .token
-                .borrow()
-                .as_ref()
-                .map(|token| token.reason().map_or(Reasons::NONE, |reason| Reasons::from(&reason)));
-            reasons = reasons.or(of_parent.unwrap_or_else(|| self.may(parent)));
-        }
-        reasons
-    }
-
     /// A member, and all below it in its tree.
     fn tree_of(&self, root: &Member) -> Set {
         let mut tree = root.bit;
@@ -256,40 +221,6 @@ impl World {
 
     pub(super) fn cancel(&self, name: char) {
         self.cancel_with(name, Why::Plain);
-    }
-
-    /// What holds at any time.
-    fn look_at_all(&self) {
-        self.members.borrow().iter().for_each(|member| self.look_at(member));
-    }
-
-    fn look_at(&self, member: &Member) {
-        let token = member.token.borrow();
-        let Some(token) = &*token else { return };
-        let (before, name) = (member.seen.get(), member.name);
-        let now = token.reason().map_or(Reasons::NONE, |reason| Reasons::from(&reason));
-        if token.is_cancelled() != (now != Reasons::NONE) {
-            complain(|| format!("{name}: the reason and `is_cancelled` do not agree"));
-        }
-        if member.due.get() && now == Reasons::NONE {
-            complain(|| format!("{name} is not cancelled"));
-        }
-        if !self.may(member).has(now) || !self.inherited(member).has(now) {
-            complain(|| format!("{name} is cancelled for no reason, or for another's"));
-        }
-        if before != Reasons::NONE && before != now {
-            complain(|| format!("{name} has another reason now, or is not cancelled any more"));
-        }
-        member.seen.set(now);
-    }
-
-    /// What holds when nothing is going on any more.
-    fn look_closely(&self) {
-        for member in self.members.borrow().iter() {
-            member.due.set(self.may(member) != Reasons::NONE);
-        }
-        self.look_at_all();
-        self.look_at_the_attached();
     }
 
     fn cancel_all(&self) {
