@@ -56,6 +56,9 @@ pub(super) struct Place {
     alarm: UnsafeCell<Option<Alarm>>,
 }
 
+#[cfg(not(cancel_tree_loom))]
+const _: () = assert!(size_of::<Place>() == if usize::BITS == 64 { 32 } else { 20 });
+
 // SAFETY: the cell belongs to one at a time (P1), and what is in it is `Send`.
 unsafe impl Sync for Place {}
 // Foreign code runs where no place is between two states (P1).

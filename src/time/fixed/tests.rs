@@ -40,9 +40,3 @@ fn a_claim_that_comes_too_early_is_given_back() {
     drop(armed);
     assert!(place.is_free() && probe.live() == 0 && probe.fired() == 0);
 }
-
-/// 32 bytes on 64-bit targets, 20 on 32-bit ones.
-#[test]
-fn a_place_is_six_words_at_most() {
-    assert!(size_of::<Place>() <= 8 + 3 * size_of::<usize>() && align_of::<Place>() == align_of::<usize>());
-}
