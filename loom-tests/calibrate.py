@@ -254,6 +254,8 @@ def main():
     options.add_argument("name", nargs="?", default="")
     options = options.parse_args()
     copy = pathlib.Path(os.environ.get("CALIBRATE_DIR") or tempfile.mkdtemp(prefix="calibrate-"))
+    for part in ("src", "loom-tests/tests", "tests/support"):
+        shutil.rmtree(copy / part, ignore_errors=True)
     for part in ("src", "loom-tests", "tests/support"):
         shutil.copytree(ROOT / part, copy / part, dirs_exist_ok=True, ignore=shutil.ignore_patterns("target"))
     shutil.copy(ROOT / "README.md", copy / "README.md")
