@@ -155,16 +155,20 @@ impl Run {
             Access::Atomic => {}
             Access::Read | Access::Write => self.enter(address, access == Access::Write),
         }
-        if memory::is_freed(address) {
-            complain(|| "freed memory was accessed".into());
-        }
         self.patience.set(self.patience.get() - 1);
         if self.patience.get() <= 0 {
             self.is_stuck();
         }
-        if !self.exposed.get() {
-            return;
+        if self.exposed.get() {
+            self.expose(access);
         }
+        // Now: the interrupt may have freed it.
+        if memory::is_freed(address) {
+            complain(|| "freed memory was accessed".into());
+        }
+    }
+
+    fn expose(&self, access: Access) {
         let depth = self.depth.get();
         let accesses = self.accesses[depth].get() + 1;
         self.accesses[depth].set(accesses);
@@ -174,10 +178,9 @@ impl Run {
         if self.watched.get() {
             unseen(|| self.subject().look());
         }
-        if depth < 2 {
-            if let Some(interrupt) = self.plan[depth].get().filter(|interrupt| interrupt.at == accesses) {
-                self.interrupt(depth + 1, interrupt.which);
-            }
+        let due = self.plan.get(depth).and_then(Cell::get).filter(|interrupt| interrupt.at == accesses);
+        if let Some(interrupt) = due {
+            self.interrupt(depth + 1, interrupt.which);
         }
     }
 

@@ -308,6 +308,9 @@ pub(super) const WHILE_OTHERS: &[Scene] = &[
     scene("drop a leaf, while its siblings go", "r(abc)", "r", |w| w.drop("b")).while_others(&[A, C]),
     scene("drop a leaf, while others come and go", "r(ab)", "r", |w| w.drop("a")).while_others(&[MAKE]),
     scene("drop a relay, while its child goes", "r(a(b))", "r", |w| w.drop("a")).while_others(&[B]),
+    scene("drop a relay below a root without handles, while its child goes", "r(a(b))", "b", |w| w.drop("a"))
+        .given(|w| w.drop("r"))
+        .while_others(&[B]),
     scene("drop a relay, while its child becomes one", "r(a(b(c)))", "", |w| w.drop("a")).while_others(&[B, C]),
     scene("drop a relay, while its siblings go", "r(ab(c)d)", "", |w| w.drop("b")).while_others(&[C, D]),
     scene("drop a leaf: a relay, while its child goes", "r(a(bc))", "r", |w| w.drop("b"))
