@@ -84,7 +84,8 @@ pub trait Clock: 'static {
 /// it never is.
 ///
 /// A token that was cancelled keeps its place, and its deadline counts in the answer of `poll`, until it is dropped: to
-/// disarm does nothing.
+/// disarm does nothing. One that ends inside of a `cancel()` is dropped with the next token that is, or when a token is
+/// refused for want of its place, which is then tried for once more.
 ///
 /// # Progress
 ///
