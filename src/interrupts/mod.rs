@@ -46,4 +46,5 @@ mod promises;
 mod reasons;
 mod scenes;
 mod tests;
+mod timers;
 mod world;

@@ -3,10 +3,11 @@
 //! Whoever cancels, the operation or an interrupt, does it here: so it is known what has to be cancelled by now, and what may
 //! be. After each cancel, and in the end, every token is looked at.
 
-use super::attached::{Callback, Clock, GUARD, Line, Waiter};
+use super::attached::{Callback, Line, Waiter};
 use super::injector::{Subject, demand, unseen};
 use super::reasons::{Reasons, Why};
 use super::scenes::{Interrupt, Scene};
+use super::timers::{Clock, GUARD};
 use crate::{CancellationToken, TokenPool};
 use core::cell::{Cell, RefCell};
 use core::mem::take;
@@ -62,8 +63,12 @@ pub(super) struct World {
     pub(super) clock: Arc<Clock>,
     /// The token that it has an alarm for.
     pub(super) timed: Cell<Option<char>>,
-    /// The reason that the next token to be born may have been given already.
+    /// The reason that the next token to be born has been given already.
     pub(super) early: Cell<Reasons>,
+    /// The one that it may have been given.
+    pub(super) perhaps: Cell<Reasons>,
+    /// Tokens with a deadline on the static timer.
+    pub(super) ticking: Cell<Set>,
     pub(super) lines: [Line; 8],
     pub(super) lines_given: Cell<usize>,
     /// The pool has been filled up.
@@ -95,6 +100,8 @@ impl World {
             clock: Arc::default(),
             timed: Cell::default(),
             early: Cell::default(),
+            perhaps: Cell::default(),
+            ticking: Cell::default(),
             lines: Default::default(),
             lines_given: Cell::new(0),
             full: Cell::new(false),
@@ -155,6 +162,7 @@ impl World {
             let member = Rc::new(Member { name, bit, parents, above, ancestors, token, begun, due, seen });
             // Reached or born cancelled (C4).
             member.due.set(self.may(&member) != Reasons::NONE);
+            member.begun.set(member.begun.get().or(self.perhaps.take()));
             self.look_at(&member);
             self.members.borrow_mut().push(member);
         });
@@ -172,7 +180,7 @@ impl World {
     }
 
     /// These members.
-    fn those(&self, set: Set) -> impl Iterator<Item = Rc<Member>> {
+    pub(super) fn those(&self, set: Set) -> impl Iterator<Item = Rc<Member>> {
         self.all().filter(move |member| member.bit & set != 0)
     }
 
