@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::vec::Vec;
 
-/// Of all worlds that have one.
+/// The one of all worlds.
 pub(super) static POOL: TokenPool<12> = TokenPool::new();
 
 /// Where the nodes of a world are.
@@ -55,6 +55,7 @@ pub(super) struct World {
     /// Whether everything is cancelled in the end, or only dropped.
     cancelled_in_the_end: bool,
     pub(super) members: RefCell<Vec<Rc<Member>>>,
+    /// Of the pool: some, if an earlier run went wrong.
     pub(super) in_use_before: usize,
     /// Further handles.
     pub(super) clones: RefCell<Vec<CancellationToken>>,
@@ -75,8 +76,9 @@ pub(super) struct World {
     pub(super) full: Cell<bool>,
     /// What the cancels that are running have to reach, the outermost first.
     running: Cell<[Set; 4]>,
-    depth: Cell<usize>,
-    /// How many of them are below what an interrupt is doing: foreign code that it runs is none of theirs.
+    /// How many they are.
+    cancels: Cell<usize>,
+    /// How many of them an interrupt has interrupted that is doing something else: what that runs is none of theirs.
     interrupted: Cell<usize>,
 }
 
@@ -106,7 +108,7 @@ impl World {
             lines_given: Cell::new(0),
             full: Cell::new(false),
             running: Cell::new([0; 4]),
-            depth: Cell::new(0),
+            cancels: Cell::new(0),
             interrupted: Cell::new(0),
         }
     }
@@ -186,18 +188,18 @@ impl World {
 
     /// Has a member cancelled by `cancel`, which may tell whether it has decided the reason.
     pub(super) fn cancelling(&self, member: &Member, why: Why, cancel: impl FnOnce() -> Option<bool>) {
-        let depth = self.depth.get();
+        let others = self.cancels.get();
         let reached = unseen(|| {
             member.begun.set(member.begun.get().or(why.into()));
             let (mut running, reached) = (self.running.get(), self.tree_of(member));
-            running[depth] = reached;
+            running[others] = reached;
             self.running.set(running);
-            self.depth.set(depth + 1);
+            self.cancels.set(others + 1);
             reached
         });
         let decided = cancel();
         unseen(|| {
-            self.depth.set(depth);
+            self.cancels.set(others);
             self.those(reached).for_each(|member| member.due.set(true));
             self.look_at_all();
             if let Some(decided) = decided {
@@ -210,7 +212,7 @@ impl World {
     }
 
     pub(super) fn is_cancelling(&self) -> bool {
-        self.depth.get() > 0
+        self.cancels.get() > 0
     }
 
     pub(super) fn cancel_with(&self, name: char, why: Why) {
@@ -251,6 +253,7 @@ impl World {
 
 impl Subject for World {
     fn prepare(&self) {
+        self.turn_the_clock_back();
         self.plant(self.scene.tree);
         (self.scene.given)(self);
     }
@@ -267,9 +270,9 @@ impl Subject for World {
             Interrupt::Cancel(_) => {}
             Interrupt::Fire => self.fire(),
             Interrupt::Do((_, act)) => {
-                let cancels = self.interrupted.replace(self.depth.get());
+                let before = self.interrupted.replace(self.cancels.get());
                 act(self);
-                self.interrupted.set(cancels);
+                self.interrupted.set(before);
             }
         }
     }
@@ -296,9 +299,9 @@ impl Subject for World {
     /// Two phases: foreign code is run when all that has to be cancelled is.
     fn called(&self, line: usize) {
         unseen(|| {
-            let in_a_cancel = self.depth.get() > self.interrupted.get();
+            let in_a_cancel = self.cancels.get() > self.interrupted.get();
             if in_a_cancel {
-                for member in self.those(self.running.get()[self.depth.get() - 1]) {
+                for member in self.those(self.running.get()[self.cancels.get() - 1]) {
                     let cancelled = member.token.borrow().as_ref().is_none_or(CancellationToken::is_cancelled);
                     demand(cancelled, "somebody is woken or run before all are cancelled");
                 }
