@@ -197,7 +197,11 @@ impl Run {
     fn enter(&self, address: usize, exclusive: bool) {
         let visiting = self.visiting.get();
         for (other, excludes) in self.visits[..visiting].iter().map(Cell::get) {
-            demand(other != address || !(exclusive || excludes), "a cell was accessed while somebody wrote to it");
+            let is_shared = !exclusive && !excludes;
+            demand(
+                other != address || is_shared,
+                "an access to a cell was interrupted by another, and one of them writes",
+            );
         }
         self.visits[visiting].set((address, exclusive));
         self.visiting.set(visiting + 1);

@@ -59,6 +59,7 @@ impl World {
 
     /// What holds when nothing is going on any more.
     pub(super) fn look_closely(&self) {
+        self.tick_in_the_end();
         for member in self.members.borrow().iter() {
             member.due.set(self.may(member) != Reasons::NONE);
         }
@@ -72,7 +73,11 @@ impl World {
     fn look_at_the_pool(&self) {
         let members = self.members.borrow();
         let has_links = members.iter().any(|member| member.parents & !member.ancestors != 0);
-        let has_others = has_links || self.full.get() || self.timed.get().is_some() || self.lines_given.get() > 0;
+        let has_others = has_links
+            || self.full.get()
+            || self.timed.get().is_some()
+            || self.ticking.get() != 0
+            || self.lines_given.get() > 0;
         if self.home != Home::Pool || has_others {
             return;
         }

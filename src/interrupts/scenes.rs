@@ -259,6 +259,20 @@ pub(super) const TIMED: &[Scene] = &[
     }),
 ];
 
+/// Polls and arms, as a tick interrupt does: on a timer with two places.
+pub(super) const STATIC_TIMER: &[Scene] = &[
+    scene("StaticTimer: arm", "r", "r", |w| w.ticking('r', 'd')).while_others(&[TICK]),
+    scene("StaticTimer: arm in the last place", "r", "", |w| w.ticking('r', 'd'))
+        .given(|w| w.ticking('r', 'c'))
+        .while_others(&[TICK, C]),
+    scene("StaticTimer: poll", "r", "d", |w| w.tick()).given(|w| w.ticking('r', 'd')).while_others(&[TICK, D]),
+    scene("StaticTimer: poll what two have armed", "r", "", |w| w.tick()).while_others(&[TICK, D]).given(|w| {
+        w.ticking('r', 'c');
+        w.ticking('r', 'd');
+    }),
+    scene("StaticTimer: drop", "r", "r", |w| w.drop("d")).given(|w| w.ticking('r', 'd')).while_others(&[TICK]),
+];
+
 /// When a pool is full.
 pub(super) const FULL: &[Scene] = &[
     scene("create a child: the last node", "r", "r", |w| w.child('r', 'a'))
@@ -299,6 +313,7 @@ const C: Act = ("the drop of c", |w| w.try_drop('c'));
 const D: Act = ("the drop of d", |w| w.try_drop('d'));
 const L: Act = ("the drop of L", |w| w.try_drop('L'));
 const LEAVE: Act = ("the drop of a future", |w| w.forget(0));
+const TICK: Act = ("a tick", |w| w.tick());
 const UNREGISTER: Act = ("an unregister", |w| w.unregister(0));
 const DETACH: Act = ("a detach", |w| w.detach(0));
 

@@ -3,10 +3,11 @@
 //! Whoever cancels, the operation or an interrupt, does it here: so it is known what has to be cancelled by now, and what may
 //! be. After each cancel, and in the end, every token is looked at.
 
-use super::attached::{Callback, Clock, GUARD, Line, Waiter};
+use super::attached::{Callback, Line, Waiter};
 use super::injector::{Subject, demand, unseen};
 use super::reasons::{Reasons, Why};
 use super::scenes::{Interrupt, Scene};
+use super::timers::{Clock, GUARD};
 use crate::{CancellationToken, TokenPool};
 use core::cell::{Cell, RefCell};
 use core::mem::take;
@@ -14,7 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::vec::Vec;
 
-/// Of all worlds that have one.
+/// The one of all worlds.
 pub(super) static POOL: TokenPool<12> = TokenPool::new();
 
 /// Where the nodes of a world are.
@@ -54,6 +55,7 @@ pub(super) struct World {
     /// Whether everything is cancelled in the end, or only dropped.
     cancelled_in_the_end: bool,
     pub(super) members: RefCell<Vec<Rc<Member>>>,
+    /// Of the pool: some, if an earlier run went wrong.
     pub(super) in_use_before: usize,
     /// Further handles.
     pub(super) clones: RefCell<Vec<CancellationToken>>,
@@ -62,16 +64,21 @@ pub(super) struct World {
     pub(super) clock: Arc<Clock>,
     /// The token that it has an alarm for.
     pub(super) timed: Cell<Option<char>>,
-    /// The reason that the next token to be born may have been given already.
+    /// The reason that the next token to be born has been given already.
     pub(super) early: Cell<Reasons>,
+    /// The one that it may have been given.
+    pub(super) perhaps: Cell<Reasons>,
+    /// Tokens with a deadline on the static timer.
+    pub(super) ticking: Cell<Set>,
     pub(super) lines: [Line; 8],
     pub(super) lines_given: Cell<usize>,
     /// The pool has been filled up.
     pub(super) full: Cell<bool>,
     /// What the cancels that are running have to reach, the outermost first.
     running: Cell<[Set; 4]>,
-    depth: Cell<usize>,
-    /// How many of them are below what an interrupt is doing: foreign code that it runs is none of theirs.
+    /// How many they are.
+    cancels: Cell<usize>,
+    /// How many of them an interrupt has interrupted that is doing something else: what that runs is none of theirs.
     interrupted: Cell<usize>,
 }
 
@@ -95,11 +102,13 @@ impl World {
             clock: Arc::default(),
             timed: Cell::default(),
             early: Cell::default(),
+            perhaps: Cell::default(),
+            ticking: Cell::default(),
             lines: Default::default(),
             lines_given: Cell::new(0),
             full: Cell::new(false),
             running: Cell::new([0; 4]),
-            depth: Cell::new(0),
+            cancels: Cell::new(0),
             interrupted: Cell::new(0),
         }
     }
@@ -155,6 +164,7 @@ impl World {
             let member = Rc::new(Member { name, bit, parents, above, ancestors, token, begun, due, seen });
             // Reached or born cancelled (C4).
             member.due.set(self.may(&member) != Reasons::NONE);
+            member.begun.set(member.begun.get().or(self.perhaps.take()));
             self.look_at(&member);
             self.members.borrow_mut().push(member);
         });
@@ -172,24 +182,24 @@ impl World {
     }
 
     /// These members.
-    fn those(&self, set: Set) -> impl Iterator<Item = Rc<Member>> {
+    pub(super) fn those(&self, set: Set) -> impl Iterator<Item = Rc<Member>> {
         self.all().filter(move |member| member.bit & set != 0)
     }
 
     /// Has a member cancelled by `cancel`, which may tell whether it has decided the reason.
     pub(super) fn cancelling(&self, member: &Member, why: Why, cancel: impl FnOnce() -> Option<bool>) {
-        let depth = self.depth.get();
+        let others = self.cancels.get();
         let reached = unseen(|| {
             member.begun.set(member.begun.get().or(why.into()));
             let (mut running, reached) = (self.running.get(), self.tree_of(member));
-            running[depth] = reached;
+            running[others] = reached;
             self.running.set(running);
-            self.depth.set(depth + 1);
+            self.cancels.set(others + 1);
             reached
         });
         let decided = cancel();
         unseen(|| {
-            self.depth.set(depth);
+            self.cancels.set(others);
             self.those(reached).for_each(|member| member.due.set(true));
             self.look_at_all();
             if let Some(decided) = decided {
@@ -202,7 +212,7 @@ impl World {
     }
 
     pub(super) fn is_cancelling(&self) -> bool {
-        self.depth.get() > 0
+        self.cancels.get() > 0
     }
 
     pub(super) fn cancel_with(&self, name: char, why: Why) {
@@ -243,6 +253,7 @@ impl World {
 
 impl Subject for World {
     fn prepare(&self) {
+        self.turn_the_clock_back();
         self.plant(self.scene.tree);
         (self.scene.given)(self);
     }
@@ -259,9 +270,9 @@ impl Subject for World {
             Interrupt::Cancel(_) => {}
             Interrupt::Fire => self.fire(),
             Interrupt::Do((_, act)) => {
-                let cancels = self.interrupted.replace(self.depth.get());
+                let before = self.interrupted.replace(self.cancels.get());
                 act(self);
-                self.interrupted.set(cancels);
+                self.interrupted.set(before);
             }
         }
     }
@@ -288,9 +299,9 @@ impl Subject for World {
     /// Two phases: foreign code is run when all that has to be cancelled is.
     fn called(&self, line: usize) {
         unseen(|| {
-            let in_a_cancel = self.depth.get() > self.interrupted.get();
+            let in_a_cancel = self.cancels.get() > self.interrupted.get();
             if in_a_cancel {
-                for member in self.those(self.running.get()[self.depth.get() - 1]) {
+                for member in self.those(self.running.get()[self.cancels.get() - 1]) {
                     let cancelled = member.token.borrow().as_ref().is_none_or(CancellationToken::is_cancelled);
                     demand(cancelled, "somebody is woken or run before all are cancelled");
                 }
