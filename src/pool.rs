@@ -56,7 +56,7 @@ use core::panic::{RefUnwindSafe, UnwindSafe};
 /// alarm that its timer has not dropped keeps the node of its token.
 ///
 /// A node that ends inside of a `cancel()` comes back there; if a timer has something in it, if it is a linked token, or has a cause that
-/// is on the heap, it waits for the next drop of any pool's token, or for the next call that would find the pool full.
+/// is on the heap, it waits for the next drop of a token of the pool, or for the next call that would find it full.
 ///
 /// # Size
 ///

@@ -84,7 +84,7 @@ impl CancellationToken {
     /// ```
     ///
     /// Lock-free. One allocation of 96 bytes (64-bit targets; 120 below a deadline), given back when the child and all below
-    /// it are dropped.
+    /// it are dropped; also if this token lives in a [pool](crate::TokenPool): in that, [`try_child_token`](Self::try_child_token).
     #[cfg(feature = "alloc")]
     #[must_use = "a token that is dropped at once cancels nothing"]
     pub fn child_token(&self) -> Self {

@@ -13,7 +13,8 @@ use core::task::{Context, Poll};
 /// cancel. A poll after `Ready` says `Ready` again.
 ///
 /// The first waiter of a token allocates nothing; each further one, while it waits, is a node of 96 bytes (64-bit
-/// targets) that it keeps over all its polls. Polling and dropping are lock-free. Dropping it drops its waker, which is
+/// targets) that it keeps over all its polls. (In a [pool](crate::TokenPool) it is one of its nodes; if none is free, the future wakes
+/// its task and is polled again.) Polling and dropping are lock-free. Dropping it drops its waker, which is
 /// not woken after that; but a cancel on another thread may just be about to wake it, and dropping does not wait for that.
 #[must_use = "futures do nothing unless polled"]
 pub struct WaitForCancellationFuture<'a> {

@@ -6,7 +6,7 @@ mod support;
 #[macro_use]
 mod ticks;
 
-use cancel_tree::{CancellationToken, PoolFull, StaticCause, TokenPool};
+use cancel_tree::{PoolFull, StaticCause, TokenPool};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
@@ -59,26 +59,16 @@ fn a_pool_smaller_than_the_timer_is_full_first_and_nothing_is_armed() {
 fn what_a_cancel_has_left_is_no_reason_to_refuse() {
     timer!(TIMER, 1);
     static POOL: TokenPool<9> = TokenPool::new();
-    // Nodes of all pools wait in one graveyard: another test's drop may be the next.
-    let mut met = 0;
-    for on_the_heap in [true, false].into_iter().cycle().take(200) {
-        let root = if on_the_heap { CancellationToken::new() } else { POOL.try_token().unwrap() };
-        let other = if on_the_heap { CancellationToken::new() } else { POOL.try_token().unwrap() };
-        let timed = root.try_child_with_timer(&&TIMER, ms(10)).unwrap();
-        let below = timed.try_child_token().unwrap();
-        drop(timed);
-        root.cancel();
-        met += TIMER.in_use();
-        let again = match on_the_heap {
-            true => other.child_with_timer(&&TIMER, ms(20)),
-            false => other.try_child_with_timer(&&TIMER, ms(20)).expect("room"),
-        };
-        assert_eq!(TIMER.poll(), Some(ms(20)));
-        drop((root, other, below, again));
-        assert_eq!(TIMER.in_use(), 0);
-    }
-    assert_ne!(met, 0);
-    assert_eq!(POOL.in_use(), 0);
+    let (root, other) = (POOL.try_token().unwrap(), POOL.try_token().unwrap());
+    let timed = root.try_child_with_timer(&&TIMER, ms(10)).unwrap();
+    let below = timed.try_child_token().unwrap();
+    drop(timed);
+    root.cancel();
+    assert_eq!(TIMER.in_use(), 1);
+    let again = other.try_child_with_timer(&&TIMER, ms(20)).expect("room");
+    assert_eq!((TIMER.in_use(), TIMER.poll()), (1, Some(ms(20))));
+    drop((root, other, below, again));
+    assert_eq!((POOL.in_use(), TIMER.in_use()), (0, 0));
 }
 
 /// Tokens of one pool with deadlines at one timer, on several threads, which cancel and poll.
@@ -93,7 +83,8 @@ fn a_pool_and_a_timer_on_many_threads() {
         for seed in 0..ACTORS {
             let (start, made) = (&start, &made);
             scope.spawn(move || {
-                let (mut random, mut tokens) = (Random(seed as u64), Vec::new());
+                let mut random = Random(seed as u64);
+                let mut tokens = Vec::new();
                 start.wait();
                 for _ in 0..rounds {
                     if tokens.is_empty() {
@@ -118,7 +109,8 @@ fn a_pool_and_a_timer_on_many_threads() {
             });
         }
     });
-    assert_ne!(made.load(SeqCst), 0);
+    // Not of each thread: one may find everything in the hands of another that is not up.
+    assert_ne!(made.into_inner(), 0);
     // What another thread's drop has been given to end.
     drop(POOL.try_token().expect("room"));
     assert_eq!((POOL.in_use(), TIMER.in_use(), TIMER.poll()), (0, 0, None));

@@ -38,7 +38,7 @@ impl World {
             Ok(child) => {
                 let may = self.may(&self.member(parent)) != Reasons::NONE;
                 unseen(|| demand(may || !child.is_cancelled(), "a child was born cancelled for no reason"));
-                let due = self.member(parent).is_due();
+                let due = self.member(parent).due.get();
                 unseen(|| demand(child.is_cancelled() || !due, "a child of a cancelled token is not cancelled"));
             }
             Err(PoolFull) => self.is_full(),
@@ -68,7 +68,7 @@ impl World {
     pub(super) fn any(&self, name: char, sources: &str) {
         let names: Vec<_> = sources.chars().collect();
         let members: Vec<_> = names.iter().map(|&name| self.member(name)).collect();
-        let tokens: Vec<_> = members.iter().map(|member| member.token()).collect();
+        let tokens: Vec<_> = members.iter().map(|member| member.token.borrow()).collect();
         let sources = tokens.iter().map(|token| token.as_ref().expect("a source"));
         let linked = match self.home {
             #[cfg(feature = "alloc")]
@@ -110,7 +110,7 @@ impl World {
     /// Looks at every token.
     pub(super) fn ask(&self) {
         for member in self.all() {
-            if let Some(token) = &*member.token() {
+            if let Some(token) = &*member.token.borrow() {
                 let _ = token.is_cancelled();
             }
         }

@@ -1,19 +1,16 @@
-//! What hangs on the tokens of a world, and what has to have become of it: futures with wakers, callbacks, a timer.
+//! What hangs on the tokens of a world, and what has to have become of it: futures with wakers, and callbacks.
 
 use super::injector::{call, complain, demand};
-use super::reasons::{Reasons, Why};
+use super::reasons::Reasons;
 use super::world::{Home, World};
-use crate::time::{Alarm, Timer};
 use crate::{NotRegistered, Registration, Unregister};
 use core::cell::{Cell, RefCell};
 use core::pin::Pin;
 use core::task::{Context, Waker};
-use core::time::Duration;
 use std::boxed::Box;
 use std::format;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::task::Wake;
 
 /// Counts the calls of one waker or callback.
@@ -22,9 +19,6 @@ pub(super) struct Line {
     calls: Cell<usize>,
     closed: Cell<bool>,
 }
-
-/// The line of what a timer has armed, which is called by its drop.
-pub(super) const GUARD: usize = usize::MAX;
 
 impl Line {
     pub(super) fn ring(&self) {
@@ -108,7 +102,7 @@ impl World {
         waiter.wakers.iter().for_each(|waker| self.lines[waker.0].closed.set(closed));
     }
 
-    fn has_come(&self, until: Until) -> bool {
+    pub(super) fn has_come(&self, until: Until) -> bool {
         match until {
             Until::Cancelled(name) => self.may(&self.member(name)) != Reasons::NONE,
             Until::Finished(which) => {
@@ -242,100 +236,10 @@ impl World {
     }
 }
 
-/// A timer with one alarm, on a clock that stands still.
-#[derive(Default)]
-pub(super) struct Clock {
-    alarm: RwLock<Option<Alarm>>,
-    armed: AtomicUsize,
-    disarmed: AtomicUsize,
-    dropped: AtomicUsize,
-}
-
-impl Clock {
-    /// Armed, disarmed, dropped.
-    fn counts(&self) -> [usize; 3] {
-        [&self.armed, &self.disarmed, &self.dropped].map(|count| count.load(Relaxed))
-    }
-}
-
-struct Stub(Arc<Clock>);
-
-/// What it has armed.
-pub(super) struct Guard(Arc<Clock>);
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.0.dropped.fetch_add(1, Relaxed);
-        call(GUARD);
-    }
-}
-
-impl Timer for Stub {
-    type Armed = Guard;
-    fn now(&self) -> Duration {
-        Duration::ZERO
-    }
-    fn arm(&self, _: Duration, alarm: Alarm) -> Guard {
-        *self.0.alarm.write().unwrap_or_else(PoisonError::into_inner) = Some(alarm);
-        self.0.armed.fetch_add(1, Relaxed);
-        Guard(self.0.clone())
-    }
-    fn disarm(guard: &Guard) {
-        guard.0.disarmed.fetch_add(1, Relaxed);
-    }
-}
-
-/// A deadline.
 impl World {
-    /// A child with a deadline, which has passed or has not.
-    pub(super) fn timed(&self, parent: char, name: char, passed: bool) {
-        let at = Duration::from_secs(u64::from(!passed));
-        let timer = Stub(self.clock.clone());
-        let child = self.with(parent, |token| match self.home {
-            #[cfg(feature = "alloc")]
-            Home::Heap => Ok(token.child_with_timer(&timer, at)),
-            Home::Pool => token.try_child_with_timer(&timer, at),
-        });
-        if passed {
-            self.early.set(Why::Deadline.into());
-        }
-        self.timed.set(child.is_ok().then_some(name));
-        self.perhaps_born(name, &[parent], false, child);
-    }
-
-    /// Fires the alarm, if there is one; its token may be still in the making.
-    pub(super) fn fire(&self) {
-        let alarm = self.clock.alarm.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(alarm) = &*alarm else { return };
-        match self.timed.get() {
-            Some(name) => self.cancelling(&self.member(name), Why::Deadline, || Some(alarm.fire())),
-            None => {
-                alarm.fire();
-                self.early.set(Why::Deadline.into());
-            }
-        }
-    }
-
-    pub(super) fn drop_alarm(&self) {
-        drop(self.clock.alarm.write().unwrap_or_else(PoisonError::into_inner).take());
-    }
-
-    fn look_at_the_clock(&self) {
-        let Some(name) = self.timed.get().filter(|&name| self.is_here(name)) else { return };
-        let [armed, disarmed, dropped] = self.clock.counts();
-        let has_come = self.has_come(Until::Cancelled(name));
-        demand(disarmed == if has_come { armed } else { 0 }, "a timer was disarmed too often, or not at all");
-        demand(dropped == 0, "what a timer has armed was dropped before its token");
-    }
-
     pub(super) fn look_at_the_attached(&self) {
         self.look_at_waiters();
         self.look_at_callbacks();
         self.look_at_the_clock();
-    }
-
-    /// When all has been dropped.
-    pub(super) fn look_back(&self) {
-        let [armed, disarmed, dropped] = self.clock.counts();
-        demand(dropped == armed && disarmed <= armed, "what a timer has armed was not dropped once");
     }
 }

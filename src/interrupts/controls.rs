@@ -134,9 +134,9 @@ fn what_is_left_to_the_one_who_is_at_it_is_noticed_two_levels_deep_alone() {
 fn a_cell_that_is_written_to_is_left_alone() {
     let write = |toy: &Toy| toy.cell.with_mut(|_| ());
     let read = |toy: &Toy| toy.cell.with(|_| ());
-    fails("a cell was accessed", write, write, nothing);
-    fails("a cell was accessed", write, read, nothing);
-    fails("a cell was accessed", read, write, nothing);
+    fails("an access to a cell was interrupted", write, write, nothing);
+    fails("an access to a cell was interrupted", write, read, nothing);
+    fails("an access to a cell was interrupted", read, write, nothing);
     assert!(verdict(read, read, nothing).is_ok());
 }
 

@@ -35,12 +35,12 @@ pub(super) trait Subject {
 }
 
 /// A run with so many accesses is stuck.
-const ENOUGH: usize = 10_000;
+const ENOUGH: isize = 10_000;
 /// So many accesses to cells can be interrupted at a time.
 const VISITS: usize = 16;
 
 /// Which access is interrupted, counted from 1, and by what.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Interrupt {
     at: usize,
     which: usize,
@@ -85,7 +85,7 @@ struct Run {
     /// Those of the operation to cells.
     cells: Cell<usize>,
     /// How many more there may be, exposed or not.
-    patience: Cell<usize>,
+    patience: Cell<isize>,
     reached: [Cell<bool>; 2],
     /// Calls of the allocator by those who may.
     allowed: Cell<usize>,
@@ -155,16 +155,20 @@ impl Run {
             Access::Atomic => {}
             Access::Read | Access::Write => self.enter(address, access == Access::Write),
         }
+        self.patience.set(self.patience.get() - 1);
+        if self.patience.get() <= 0 {
+            self.is_stuck();
+        }
+        if self.exposed.get() {
+            self.expose(access);
+        }
+        // Now: the interrupt may have freed it.
         if memory::is_freed(address) {
             complain(|| "freed memory was accessed".into());
         }
-        if self.patience.get() == 0 {
-            stuck();
-        }
-        self.patience.set(self.patience.get() - 1);
-        if !self.exposed.get() {
-            return;
-        }
+    }
+
+    fn expose(&self, access: Access) {
         let depth = self.depth.get();
         let accesses = self.accesses[depth].get() + 1;
         self.accesses[depth].set(accesses);
@@ -174,17 +178,30 @@ impl Run {
         if self.watched.get() {
             unseen(|| self.subject().look());
         }
-        if depth < 2 {
-            if let Some(interrupt) = self.plan[depth].get().filter(|interrupt| interrupt.at == accesses) {
-                self.interrupt(depth + 1, interrupt.which);
-            }
+        let due = self.plan.get(depth).and_then(Cell::get).filter(|interrupt| interrupt.at == accesses);
+        if let Some(interrupt) = due {
+            self.interrupt(depth + 1, interrupt.which);
         }
+    }
+
+    #[cold]
+    fn is_stuck(&self) {
+        // The way out may be stuck, too; and who catches panics may go on for ever.
+        if std::thread::panicking() || self.patience.get() < -100 {
+            std::eprintln!("stuck for good: {:?}", self.plan);
+            std::process::abort();
+        }
+        panic!("stuck: there have been {ENOUGH} accesses");
     }
 
     fn enter(&self, address: usize, exclusive: bool) {
         let visiting = self.visiting.get();
         for (other, excludes) in self.visits[..visiting].iter().map(Cell::get) {
-            demand(other != address || !(exclusive || excludes), "a cell was accessed while somebody wrote to it");
+            let is_shared = !exclusive && !excludes;
+            demand(
+                other != address || is_shared,
+                "an access to a cell was interrupted by another, and one of them writes",
+            );
         }
         self.visits[visiting].set((address, exclusive));
         self.visiting.set(visiting + 1);
@@ -229,21 +246,13 @@ impl Run {
     }
 }
 
-fn stuck() {
-    // The way out may be stuck, too.
-    if std::thread::panicking() {
-        std::eprintln!("stuck again");
-        std::process::abort();
-    }
-    panic!("stuck: there have been {ENOUGH} accesses");
-}
-
 /// Makes the subject of a run, for one of two endings.
 type Make<'a> = &'a dyn Fn(bool) -> Rc<dyn Subject>;
 
 /// Interrupts the operation at each of its accesses by each of `interrupts`, and these likewise. With one interrupt both endings
 /// are tried; with two, they take turns.
 pub(super) fn explore(interrupts: &[String], make: Make<'_>) -> Result<Tally, Failure> {
+    assert!(!interrupts.is_empty());
     with_hook(|access, address| RUN.on_access(access, address), || Explorer { interrupts, make }.explore())
 }
 

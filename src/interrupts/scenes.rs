@@ -259,6 +259,20 @@ pub(super) const TIMED: &[Scene] = &[
     }),
 ];
 
+/// Polls and arms, as a tick interrupt does: on a timer with two places.
+pub(super) const STATIC_TIMER: &[Scene] = &[
+    scene("StaticTimer: arm", "r", "r", |w| w.ticking('r', 'd')).while_others(&[TICK]),
+    scene("StaticTimer: arm in the last place", "r", "", |w| w.ticking('r', 'd'))
+        .given(|w| w.ticking('r', 'c'))
+        .while_others(&[TICK, C]),
+    scene("StaticTimer: poll", "r", "d", |w| w.tick()).given(|w| w.ticking('r', 'd')).while_others(&[TICK, D]),
+    scene("StaticTimer: poll what two have armed", "r", "", |w| w.tick()).while_others(&[TICK, D]).given(|w| {
+        w.ticking('r', 'c');
+        w.ticking('r', 'd');
+    }),
+    scene("StaticTimer: drop", "r", "r", |w| w.drop("d")).given(|w| w.ticking('r', 'd')).while_others(&[TICK]),
+];
+
 /// When a pool is full.
 pub(super) const FULL: &[Scene] = &[
     scene("create a child: the last node", "r", "r", |w| w.child('r', 'a'))
@@ -299,6 +313,7 @@ const C: Act = ("the drop of c", |w| w.try_drop('c'));
 const D: Act = ("the drop of d", |w| w.try_drop('d'));
 const L: Act = ("the drop of L", |w| w.try_drop('L'));
 const LEAVE: Act = ("the drop of a future", |w| w.forget(0));
+const TICK: Act = ("a tick", |w| w.tick());
 const UNREGISTER: Act = ("an unregister", |w| w.unregister(0));
 const DETACH: Act = ("a detach", |w| w.detach(0));
 
@@ -308,6 +323,9 @@ pub(super) const WHILE_OTHERS: &[Scene] = &[
     scene("drop a leaf, while its siblings go", "r(abc)", "r", |w| w.drop("b")).while_others(&[A, C]),
     scene("drop a leaf, while others come and go", "r(ab)", "r", |w| w.drop("a")).while_others(&[MAKE]),
     scene("drop a relay, while its child goes", "r(a(b))", "r", |w| w.drop("a")).while_others(&[B]),
+    scene("drop a relay below a root without handles, while its child goes", "r(a(b))", "b", |w| w.drop("a"))
+        .given(|w| w.drop("r"))
+        .while_others(&[B]),
     scene("drop a relay, while its child becomes one", "r(a(b(c)))", "", |w| w.drop("a")).while_others(&[B, C]),
     scene("drop a relay, while its siblings go", "r(ab(c)d)", "", |w| w.drop("b")).while_others(&[C, D]),
     scene("drop a leaf: a relay, while its child goes", "r(a(bc))", "r", |w| w.drop("b"))

@@ -43,11 +43,15 @@ fn interrupt_all(title: &str, home: Home, scenes: &[&'static [Scene]]) {
 #[cfg(feature = "alloc")]
 #[test]
 fn every_operation_on_the_heap() {
-    let scenes = [CREATE, DROP, CANCEL, CANCEL_ON_THE_HEAP, WAIT, CALLBACK, LINKED, TIMED, WHILE_OTHERS];
+    let scenes = [CREATE, DROP, CANCEL, CANCEL_ON_THE_HEAP, WAIT, CALLBACK, LINKED, TIMED, STATIC_TIMER, WHILE_OTHERS];
     interrupt_all("on the heap", Home::Heap, &scenes);
 }
 
 #[test]
 fn every_operation_in_a_pool() {
-    interrupt_all("in a pool", Home::Pool, &[CREATE, DROP, CANCEL, WAIT, CALLBACK, LINKED, TIMED, WHILE_OTHERS, FULL]);
+    interrupt_all(
+        "in a pool",
+        Home::Pool,
+        &[CREATE, DROP, CANCEL, WAIT, CALLBACK, LINKED, TIMED, STATIC_TIMER, WHILE_OTHERS, FULL],
+    );
 }

@@ -3,19 +3,19 @@
 //! Whoever cancels, the operation or an interrupt, does it here: so it is known what has to be cancelled by now, and what may
 //! be. After each cancel, and in the end, every token is looked at.
 
-use super::attached::{Callback, Clock, GUARD, Line, Waiter};
-use super::injector::{Subject, complain, demand, unseen};
+use super::attached::{Callback, Line, Waiter};
+use super::injector::{Subject, demand, unseen};
 use super::reasons::{Reasons, Why};
 use super::scenes::{Interrupt, Scene};
+use super::timers::{Clock, GUARD};
 use crate::{CancellationToken, TokenPool};
-use core::cell::{Cell, Ref, RefCell};
+use core::cell::{Cell, RefCell};
 use core::mem::take;
-use std::format;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::vec::Vec;
 
-/// Of all worlds that have one.
+/// The one of all worlds.
 pub(super) static POOL: TokenPool<12> = TokenPool::new();
 
 /// Where the nodes of a world are.
@@ -28,34 +28,25 @@ pub(super) enum Home {
 
 /// A token, and what is known of it.
 pub(super) struct Member {
-    name: char,
-    bit: Set,
+    pub(super) name: char,
+    pub(super) bit: Set,
     /// Its parent, or its sources.
-    parents: Set,
+    pub(super) parents: Set,
     /// All that it hears of.
-    above: Set,
+    pub(super) above: Set,
     /// Those of them that are in its tree: what they hear comes here before their cancel returns, be it the first or not.
-    ancestors: Set,
-    token: RefCell<Option<CancellationToken>>,
+    pub(super) ancestors: Set,
+    pub(super) token: RefCell<Option<CancellationToken>>,
     /// The reasons of the cancels of itself, as they begin.
-    begun: Cell<Reasons>,
+    pub(super) begun: Cell<Reasons>,
     /// A cancel that has to have reached it has returned.
-    due: Cell<bool>,
+    pub(super) due: Cell<bool>,
     /// The reason that it was seen to have.
-    seen: Cell<Reasons>,
+    pub(super) seen: Cell<Reasons>,
 }
 
 /// Members, by their bits.
 type Set = u32;
-
-impl Member {
-    pub(super) fn is_due(&self) -> bool {
-        self.due.get()
-    }
-    pub(super) fn token(&self) -> Ref<'_, Option<CancellationToken>> {
-        self.token.borrow()
-    }
-}
 
 pub(super) struct World {
     pub(super) home: Home,
@@ -63,8 +54,9 @@ pub(super) struct World {
     interrupts: Rc<[Interrupt]>,
     /// Whether everything is cancelled in the end, or only dropped.
     cancelled_in_the_end: bool,
-    members: RefCell<Vec<Rc<Member>>>,
-    in_use_before: usize,
+    pub(super) members: RefCell<Vec<Rc<Member>>>,
+    /// Of the pool: some, if an earlier run went wrong.
+    pub(super) in_use_before: usize,
     /// Further handles.
     pub(super) clones: RefCell<Vec<CancellationToken>>,
     pub(super) waiters: RefCell<Vec<Rc<Waiter>>>,
@@ -72,16 +64,21 @@ pub(super) struct World {
     pub(super) clock: Arc<Clock>,
     /// The token that it has an alarm for.
     pub(super) timed: Cell<Option<char>>,
-    /// The reason that the next token to be born may have been given already.
+    /// The reason that the next token to be born has been given already.
     pub(super) early: Cell<Reasons>,
+    /// The one that it may have been given.
+    pub(super) perhaps: Cell<Reasons>,
+    /// Tokens with a deadline on the static timer.
+    pub(super) ticking: Cell<Set>,
     pub(super) lines: [Line; 8],
     pub(super) lines_given: Cell<usize>,
     /// The pool has been filled up.
     pub(super) full: Cell<bool>,
     /// What the cancels that are running have to reach, the outermost first.
     running: Cell<[Set; 4]>,
-    depth: Cell<usize>,
-    /// How many of them are below what an interrupt is doing: foreign code that it runs is none of theirs.
+    /// How many they are.
+    cancels: Cell<usize>,
+    /// How many of them an interrupt has interrupted that is doing something else: what that runs is none of theirs.
     interrupted: Cell<usize>,
 }
 
@@ -105,11 +102,13 @@ impl World {
             clock: Arc::default(),
             timed: Cell::default(),
             early: Cell::default(),
+            perhaps: Cell::default(),
+            ticking: Cell::default(),
             lines: Default::default(),
             lines_given: Cell::new(0),
             full: Cell::new(false),
             running: Cell::new([0; 4]),
-            depth: Cell::new(0),
+            cancels: Cell::new(0),
             interrupted: Cell::new(0),
         }
     }
@@ -165,34 +164,10 @@ impl World {
             let member = Rc::new(Member { name, bit, parents, above, ancestors, token, begun, due, seen });
             // Reached or born cancelled (C4).
             member.due.set(self.may(&member) != Reasons::NONE);
+            member.begun.set(member.begun.get().or(self.perhaps.take()));
             self.look_at(&member);
             self.members.borrow_mut().push(member);
         });
-    }
-
-    /// The reasons that a member may have.
-    pub(super) fn may(&self, member: &Member) -> Reasons {
-        let mut reasons = member.begun.get();
-        for other in self.members.borrow().iter() {
-            if member.above & other.bit != 0 {
-                reasons = reasons.or(other.begun.get());
-            }
-        }
-        reasons
-    }
-
-    /// What a member may have by itself or by its parents, as far as they are here to be asked.
-    fn inherited(&self, member: &Member) -> Reasons {
-        let mut reasons = member.begun.get();
-        for parent in self.members.borrow().iter().filter(|parent| parent.bit & member.parents != 0) {
-            let of_parent = parent
-                .token
-                .borrow()
-                .as_ref()
-                .map(|token| token.reason().map_or(Reasons::NONE, |reason| Reasons::from(&reason)));
-            reasons = reasons.or(of_parent.unwrap_or_else(|| self.may(parent)));
-        }
-        reasons
     }
 
     /// A member, and all below it in its tree.
@@ -207,24 +182,24 @@ impl World {
     }
 
     /// These members.
-    fn those(&self, set: Set) -> impl Iterator<Item = Rc<Member>> {
+    pub(super) fn those(&self, set: Set) -> impl Iterator<Item = Rc<Member>> {
         self.all().filter(move |member| member.bit & set != 0)
     }
 
     /// Has a member cancelled by `cancel`, which may tell whether it has decided the reason.
     pub(super) fn cancelling(&self, member: &Member, why: Why, cancel: impl FnOnce() -> Option<bool>) {
-        let depth = self.depth.get();
+        let others = self.cancels.get();
         let reached = unseen(|| {
             member.begun.set(member.begun.get().or(why.into()));
             let (mut running, reached) = (self.running.get(), self.tree_of(member));
-            running[depth] = reached;
+            running[others] = reached;
             self.running.set(running);
-            self.depth.set(depth + 1);
+            self.cancels.set(others + 1);
             reached
         });
         let decided = cancel();
         unseen(|| {
-            self.depth.set(depth);
+            self.cancels.set(others);
             self.those(reached).for_each(|member| member.due.set(true));
             self.look_at_all();
             if let Some(decided) = decided {
@@ -237,7 +212,7 @@ impl World {
     }
 
     pub(super) fn is_cancelling(&self) -> bool {
-        self.depth.get() > 0
+        self.cancels.get() > 0
     }
 
     pub(super) fn cancel_with(&self, name: char, why: Why) {
@@ -256,40 +231,6 @@ impl World {
 
     pub(super) fn cancel(&self, name: char) {
         self.cancel_with(name, Why::Plain);
-    }
-
-    /// What holds at any time.
-    fn look_at_all(&self) {
-        self.members.borrow().iter().for_each(|member| self.look_at(member));
-    }
-
-    fn look_at(&self, member: &Member) {
-        let token = member.token.borrow();
-        let Some(token) = &*token else { return };
-        let (before, name) = (member.seen.get(), member.name);
-        let now = token.reason().map_or(Reasons::NONE, |reason| Reasons::from(&reason));
-        if token.is_cancelled() != (now != Reasons::NONE) {
-            complain(|| format!("{name}: the reason and `is_cancelled` do not agree"));
-        }
-        if member.due.get() && now == Reasons::NONE {
-            complain(|| format!("{name} is not cancelled"));
-        }
-        if !self.may(member).has(now) || !self.inherited(member).has(now) {
-            complain(|| format!("{name} is cancelled for no reason, or for another's"));
-        }
-        if before != Reasons::NONE && before != now {
-            complain(|| format!("{name} has another reason now, or is not cancelled any more"));
-        }
-        member.seen.set(now);
-    }
-
-    /// What holds when nothing is going on any more.
-    fn look_closely(&self) {
-        for member in self.members.borrow().iter() {
-            member.due.set(self.may(member) != Reasons::NONE);
-        }
-        self.look_at_all();
-        self.look_at_the_attached();
     }
 
     fn cancel_all(&self) {
@@ -312,6 +253,7 @@ impl World {
 
 impl Subject for World {
     fn prepare(&self) {
+        self.turn_the_clock_back();
         self.plant(self.scene.tree);
         (self.scene.given)(self);
     }
@@ -328,9 +270,9 @@ impl Subject for World {
             Interrupt::Cancel(_) => {}
             Interrupt::Fire => self.fire(),
             Interrupt::Do((_, act)) => {
-                let cancels = self.interrupted.replace(self.depth.get());
+                let before = self.interrupted.replace(self.cancels.get());
                 act(self);
-                self.interrupted.set(cancels);
+                self.interrupted.set(before);
             }
         }
     }
@@ -357,9 +299,9 @@ impl Subject for World {
     /// Two phases: foreign code is run when all that has to be cancelled is.
     fn called(&self, line: usize) {
         unseen(|| {
-            let in_a_cancel = self.depth.get() > self.interrupted.get();
+            let in_a_cancel = self.cancels.get() > self.interrupted.get();
             if in_a_cancel {
-                for member in self.those(self.running.get()[self.depth.get() - 1]) {
+                for member in self.those(self.running.get()[self.cancels.get() - 1]) {
                     let cancelled = member.token.borrow().as_ref().is_none_or(CancellationToken::is_cancelled);
                     demand(cancelled, "somebody is woken or run before all are cancelled");
                 }

@@ -152,8 +152,10 @@ struct Visit<'a, T>(&'a UnsafeCell<T>);
 
 impl<'a, T> Visit<'a, T> {
     fn new(cell: &'a UnsafeCell<T>, access: Access) -> Self {
+        // It is left also if the hook panics.
+        let visit = Self(cell);
         tell(access, cell);
-        Self(cell)
+        visit
     }
 }
 

@@ -32,7 +32,7 @@ impl Alarm {
 
     /// For a timer without room: ends what cancels have left behind, which may be armed.
     pub(super) fn after_the_dead(self) -> Self {
-        empty_graveyard(self.token.is_pooled());
+        empty_graveyard(self.token.home());
         self
     }
 }
@@ -50,7 +50,7 @@ impl Drop for Alarm {
         #[cfg(not(feature = "std"))]
         drop(reason);
         // What the cancel has left: in a program that does nothing else, no other drop may come.
-        empty_graveyard(self.token.is_pooled());
+        empty_graveyard(self.token.home());
     }
 }
 

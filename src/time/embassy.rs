@@ -39,6 +39,8 @@ use embassy_time::{Instant, TICK_HZ};
 /// is the executor's. Disarming is lock-free, wakes nobody, and allocates and frees nothing: it may be done in an interrupt.
 /// What has been disarmed is given back by the task when it is next up, at the latest after the token has been dropped.
 ///
+/// Without a heap: a [`StaticTimer`](super::StaticTimer), polled by a task; `firmware/embassy` in the repository does that.
+///
 /// # Limits
 ///
 /// A deadline of 2⁶³ − 1 ns (292 years) or more never comes.

@@ -3,7 +3,7 @@
 //! With `std` nothing needs to be set up: [`child_with_timeout`](crate::CancellationToken::child_with_timeout) and its
 //! siblings use the default timer, a [`ThreadTimer`] unless [`set_default_timer`] has chosen another.
 //! [`child_with_timer`](crate::CancellationToken::child_with_timer) takes any [`Timer`]: a [`ManualTimer`] in tests, an
-//! async runtime's, the hardware's.
+//! async runtime's, the hardware's. Without a heap there is [`StaticTimer`], which a tick interrupt polls, or a task.
 //!
 //! A timer never keeps a token: it has an [`Alarm`], a weak claim, and when the token goes, what the timer gave for it goes,
 //! too.

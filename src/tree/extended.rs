@@ -15,7 +15,7 @@
 //! node's memory and nothing else; to cancel the node its holder takes a child claim, if the node is not dead.
 
 use super::deadline::Deadline;
-use super::memory::{self, Bin, Origin};
+use super::memory::{self, AnyHome, Bin, Origin};
 use super::reason::Reason;
 use super::release::release;
 use super::state::{CHILD, State};
@@ -276,10 +276,10 @@ impl Weak {
         unsafe { at(node).state.try_add_child() }.then_some(node)
     }
 
-    /// Whether the token lives in a pool.
-    pub(crate) fn is_pooled(&self) -> bool {
-        // SAFETY: our count keeps the memory.
-        unsafe { origin(self.0.as_ptr()) }.is_pool()
+    /// Where the token lives, or lived.
+    pub(crate) fn home(&self) -> AnyHome {
+        // SAFETY: our count keeps the memory; the state word in it says for ever that it is extended.
+        unsafe { memory::home_of(self.0.as_ptr()) }
     }
 
     /// Cancels the token, if it is not gone. True if this decided the reason. Frees nothing.

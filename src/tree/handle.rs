@@ -4,7 +4,7 @@ use super::birth::Unborn;
 use super::deadline::Deadline;
 use super::extended::{Weak, deadline};
 use super::linked::Links;
-use super::memory::{AnyHome, Home, empty_graveyard, home_of, is_pooled};
+use super::memory::{AnyHome, Home, empty_graveyard, home_of};
 use super::reason::Reason;
 use super::release::release_handle;
 use super::timed::{self, Timed};
@@ -155,11 +155,10 @@ impl Handle {
 
     /// Leaves the callback to this, its token.
     pub(crate) fn detach(self, callback: Self) {
-        // SAFETY: the handle.
-        let pooled = unsafe { is_pooled(self.node()) };
+        let home = self.home();
         // SAFETY: both handles are given up.
         unsafe { callback::detach(self.into_node(), callback.into_node()) }
-        empty_graveyard(pooled);
+        empty_graveyard(home);
     }
 }
 

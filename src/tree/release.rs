@@ -1,6 +1,6 @@
 //! Giving claims back: the end of nodes, and what it obliges to. Iterative: it climbs, over nodes that have died.
 
-use super::memory::{Bin, empty_graveyard, is_pooled};
+use super::memory::{Bin, empty_graveyard, home_of};
 use super::prune::reap;
 use super::state::{CHILD, Duty, HANDLE};
 use super::{Node, at};
@@ -53,9 +53,9 @@ pub(super) unsafe fn release_handle(node: *mut Node) {
     unsafe fn release_extended(node: *mut Node) {
         // SAFETY: as in `release`. Where the node lives has to be asked as long as it does.
         unsafe {
-            let pooled = is_pooled(node);
+            let home = home_of(node);
             release(node, HANDLE, &mut Bin::immediate());
-            empty_graveyard(pooled);
+            empty_graveyard(home);
         }
     }
     // SAFETY: as in `release`.
@@ -68,7 +68,8 @@ pub(super) unsafe fn release_handle(node: *mut Node) {
         if !at(node).state.release_one_of_several(seen) {
             release_last(node);
         }
-        empty_graveyard(false);
+        #[cfg(feature = "alloc")]
+        empty_graveyard(super::memory::AnyHome::Heap);
     }
 }
 

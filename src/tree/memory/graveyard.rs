@@ -1,7 +1,7 @@
-//! What cancels have found to be free and may not end: it waits for the next drop.
+//! What cancels have found to be free and may not end: it waits for the next drop. The heap has a graveyard, and so has each pool.
 
 use super::super::{Node, at};
-use super::Bin;
+use super::{AnyHome, Bin};
 use crate::primitives::{Acquire, AtomicPtr, Relaxed, Release};
 use core::ptr;
 
@@ -9,7 +9,20 @@ use core::ptr;
 /// could have been freed and reused (no ABA).
 pub(super) struct Graveyard(AtomicPtr<Node>);
 
+/// An empty one.
+// Written once, for the models' types have no `const` constructors.
+macro_rules! graveyard {
+    () => {
+        Graveyard::of_nobody(crate::primitives::AtomicPtr::new(core::ptr::null_mut()))
+    };
+}
+pub(super) use graveyard;
+
 impl Graveyard {
+    pub(super) const fn of_nobody(nodes: AtomicPtr<Node>) -> Self {
+        Self(nodes)
+    }
+
     /// # Safety
     /// The nodes from `first` to `last` are the caller's and chained through `link`.
     #[cold]
@@ -42,44 +55,19 @@ impl Graveyard {
     }
 }
 
-#[cfg(not(cancel_tree_loom))]
-mod yards {
-    use super::{AtomicPtr, Graveyard, ptr};
-
-    #[cfg(feature = "alloc")]
-    pub(super) static HEAP: Graveyard = Graveyard(AtomicPtr::new(ptr::null_mut()));
-    pub(super) static POOLS: Graveyard = Graveyard(AtomicPtr::new(ptr::null_mut()));
-}
+#[cfg(all(feature = "alloc", not(cancel_tree_loom)))]
+pub(super) static HEAP: Graveyard = graveyard!();
 #[cfg(cancel_tree_loom)]
-mod yards {
-    use super::{AtomicPtr, Graveyard, ptr};
+loom::lazy_static! {
+    pub(super) static ref HEAP: Graveyard = graveyard!();
+}
 
-    loom::lazy_static! {
-        pub(super) static ref HEAP: Graveyard = Graveyard(AtomicPtr::new(ptr::null_mut()));
-        pub(super) static ref POOLS: Graveyard = Graveyard(AtomicPtr::new(ptr::null_mut()));
+/// Ends what cancels have left behind in this home. When there is nothing, one relaxed load.
+#[inline]
+pub(crate) fn empty_graveyard(home: AnyHome) {
+    match home {
+        #[cfg(feature = "alloc")]
+        AnyHome::Heap => HEAP.empty(),
+        AnyHome::Pool(pool) => pool.graveyard().empty(),
     }
-}
-
-#[cfg(feature = "alloc")]
-#[inline]
-pub(super) fn of_the_heap() -> &'static Graveyard {
-    &yards::HEAP
-}
-
-/// For nodes of pools, whichever.
-#[inline]
-pub(super) fn of_pools() -> &'static Graveyard {
-    &yards::POOLS
-}
-
-/// Ends what cancels have left behind, of pools or on the heap. When there is nothing, one relaxed load.
-#[inline]
-pub(crate) fn empty_graveyard(pooled: bool) {
-    #[cfg(feature = "alloc")]
-    if !pooled {
-        return of_the_heap().empty();
-    }
-    #[cfg(not(feature = "alloc"))]
-    let _ = pooled;
-    of_pools().empty();
 }

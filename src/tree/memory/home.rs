@@ -4,7 +4,6 @@
 use super::super::Node;
 use super::super::deadline::Deadline;
 use super::super::extended::{Extended, Payload, Table};
-use super::graveyard;
 use super::pool::{self, Pool, Room};
 use crate::PoolFull;
 
@@ -107,7 +106,7 @@ impl Home for Pool {
         }
         let taken = self.take().or_else(|| {
             // What is missing may be what cancels have left.
-            graveyard::of_pools().empty();
+            self.graveyard().empty();
             self.take()
         });
         taken.map(|memory| Vacant { memory: memory.cast(), table: Of::<P>::TABLE }).ok_or(PoolFull)

@@ -7,9 +7,9 @@
 //!
 //! A node that owns something of somebody else's, a payload or a cause, is kept in the bin of a drop, too, until all else is
 //! done: its end may run foreign code. (Which may drop other tokens, and those own others: that chain is the user's, and
-//! nests like one of boxes. Chains of the tree's own, of parents or of links, do not.) Such nodes of pools, when a cancel finds
-//! them, have a graveyard of their own: the drop of a handle on a pool's node empties that one alone, and so never enters
-//! the allocator for what others have left.
+//! nests like one of boxes. Chains of the tree's own, of parents or of links, do not.) Such nodes of a pool, when a cancel finds
+//! them, come into a graveyard of that pool's: the drop of a handle on one of its nodes empties that alone, and so never does the work of
+//! the heap, or of other pools.
 
 mod graveyard;
 #[cfg(feature = "alloc")]
@@ -84,7 +84,7 @@ impl Bin {
             } else if ends_quietly(node) {
                 give_memory_back(node);
             } else if self.deferred {
-                graveyard::of_pools().push(node, node);
+                pool::of(node).graveyard().push(node, node);
             } else {
                 self.keep(node);
             }
@@ -125,7 +125,7 @@ impl Bin {
         #[cfg(feature = "alloc")]
         if self.deferred {
             // SAFETY: the collected nodes are ours (contract of `put`), chained from `first` to `last`.
-            unsafe { graveyard::of_the_heap().push(self.first, self.last) };
+            unsafe { graveyard::HEAP.push(self.first, self.last) };
             (self.first, self.last) = (ptr::null_mut(), ptr::null_mut());
             return;
         }

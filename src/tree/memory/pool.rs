@@ -21,6 +21,7 @@
 use super::super::extended::Extended;
 use super::super::head::NODE_ALIGN;
 use super::super::{Node, state};
+use super::graveyard::{Graveyard, graveyard};
 #[cfg(not(cancel_tree_loom))]
 use crate::primitives::Word;
 use crate::primitives::{AcqRel, Acquire, AtomicPtr, AtomicUsize, Relaxed, Release, UnsafeCell};
@@ -65,6 +66,8 @@ struct Header {
     hint: AtomicPtr<Place>,
     /// How many places there are. Written before there can be a permit.
     capacity: AtomicUsize,
+    /// What cancels have left: nodes of this pool.
+    graveyard: Graveyard,
 }
 
 /// A pool with all its places.
@@ -85,7 +88,12 @@ const PLACES: usize = offset_of!(Places<1>, places);
 // Written once, for the models' types have no `const` constructors.
 macro_rules! header {
     () => {
-        Header { used: AtomicUsize::new(0), hint: AtomicPtr::new(ptr::null_mut()), capacity: AtomicUsize::new(0) }
+        Header {
+            used: AtomicUsize::new(0),
+            hint: AtomicPtr::new(ptr::null_mut()),
+            capacity: AtomicUsize::new(0),
+            graveyard: graveyard!(),
+        }
     };
 }
 macro_rules! place {
@@ -145,6 +153,10 @@ impl Pool {
     fn header(&self) -> &Header {
         // SAFETY: I3.
         unsafe { self.0.as_ref() }
+    }
+
+    pub(super) fn graveyard(&self) -> &Graveyard {
+        &self.header().graveyard
     }
 
     /// Memory for a node with a tail, as large as a place's body; the caller's, until [`give_back`]. `None`: the pool is full.
