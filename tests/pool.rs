@@ -11,11 +11,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 use support::wakers::Counter;
-use support::{Account, Random, measure};
+use support::{Account, Random, for_ever, measure};
 
 /// A pool of a test's own.
 pub fn pool<const N: usize>() -> &'static TokenPool<N> {
-    Box::leak(Box::new(TokenPool::new()))
+    for_ever(TokenPool::new())
 }
 
 const NOTHING: Account = Account { calls: 0, bytes: 0 };
@@ -192,7 +192,7 @@ impl<const ROOM: usize> Timer for &'static Eggs<ROOM> {
 }
 
 fn eggs<const ROOM: usize>() -> &'static Eggs<ROOM> {
-    Box::leak(Box::default())
+    for_ever(Eggs::default())
 }
 
 #[test]

@@ -6,10 +6,11 @@ use cancel_tree::TokenPool;
 use futures_lite::future::{block_on, poll_once, zip};
 use std::pin::pin;
 use std::thread;
+use support::for_ever;
 use support::wakers::Counter;
 
 fn pool<const N: usize>() -> &'static TokenPool<N> {
-    Box::leak(Box::new(TokenPool::new()))
+    for_ever(TokenPool::new())
 }
 
 #[test]

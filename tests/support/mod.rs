@@ -6,6 +6,7 @@ pub(crate) mod contexts;
 pub(crate) mod nodes;
 pub(crate) mod wakers;
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Runs `f` alone, and asserts that it leaves no node behind.
@@ -74,6 +75,14 @@ pub(crate) fn on_a_small_stack<R: Send + 'static>(f: impl FnOnce() -> R + Send +
 
 pub(crate) fn signed(count: usize) -> isize {
     isize::try_from(count).expect("no test counts further")
+}
+
+/// The value, for ever; and known to somebody for ever, so that it is no leak to who looks for those.
+pub(crate) fn for_ever<T: Sync>(value: T) -> &'static T {
+    static KEPT: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+    let value: &'static T = Box::leak(Box::new(value));
+    KEPT.lock().unwrap_or_else(PoisonError::into_inner).push(std::ptr::from_ref(value).expose_provenance());
+    value
 }
 
 /// Numbers that look random and are the same in every run: splitmix64.

@@ -1,6 +1,5 @@
 use super::place::{Claim, Look, Place};
 use crate::time::probe::Probe;
-use alloc::boxed::Box;
 use core::time::Duration;
 
 fn s(seconds: u64) -> Duration {
@@ -9,7 +8,8 @@ fn s(seconds: u64) -> Duration {
 
 #[test]
 fn a_place_is_taken_fired_and_given_back() {
-    let place: &'static Place = Box::leak(Box::new(Place::new()));
+    static PLACE: Place = Place::new();
+    let place = &PLACE;
     let probe = Probe::default();
     assert!(place.is_free() && matches!(place.look(Duration::MAX), Look::Nothing));
     assert!(matches!(place.claim(Duration::MAX), Claim::Lost));
@@ -32,7 +32,8 @@ fn a_place_is_taken_fired_and_given_back() {
 
 #[test]
 fn a_claim_that_comes_too_early_is_given_back() {
-    let place: &'static Place = Box::leak(Box::new(Place::new()));
+    static PLACE: Place = Place::new();
+    let place = &PLACE;
     let probe = Probe::default();
     let armed = place.reserve().expect("free").fill(s(5), probe.alarm());
     assert!(matches!(place.claim(s(4)), Claim::Lost));
