@@ -13,6 +13,7 @@ use super::reason::Reason;
 use super::release::release;
 use super::state::HANDLE;
 use super::{Node, at};
+use crate::primitives::Relaxed;
 #[cfg(feature = "alloc")]
 use alloc::collections::BTreeSet;
 use core::ptr;
@@ -25,8 +26,8 @@ impl Payload for Links {
     const ROLE: Role = Role::Linked;
 }
 
-/// What a source has of a linked token. The link before this one stands in the node's `fixed`, which is of no other use without
-/// children; it belongs to the token.
+/// What a source has of a linked token. The link before this one stands in the node's `waiters`, for which a link has no other
+/// use; it belongs to the token.
 pub(super) struct Link {
     token: Weak,
     /// The source: a handle that belongs to the token in the making, so that no other source can have this address. When the
@@ -87,7 +88,7 @@ impl<H: Home> Linking<H> {
             match birth::link(self.home, source.node(), Link { token: Weak::new(token), source: source.node() })? {
                 Some(link) => {
                     at(source.node()).state.retain();
-                    at(link).fixed.with_mut(|next| *next = first);
+                    at(link).waiters.store(first, Relaxed); // Relaxed: read by whoever has the token.
                     payload::<Links>(token).with_mut(|cell| (*cell).assume_init_mut().0 = link);
                 }
                 // Cancelled this moment.
@@ -173,10 +174,10 @@ impl<H: Home> Drop for Linking<H> {
 /// # Safety
 /// The caller keeps `link`, whose role that is.
 unsafe fn neighbours(link: *mut Node) -> (*mut Node, *mut Node) {
-    // SAFETY: the payload is only written at birth and dropped at the end; `fixed` belongs to the linked token.
+    // SAFETY: the payload is only written at birth and dropped at the end; `waiters` belongs to the linked token.
     unsafe {
         let source = payload::<Link>(link).with(|cell| (*cell).assume_init_ref().source);
-        (at(link).fixed.with(|next| *next), source)
+        (at(link).waiters.load(Relaxed), source)
     }
 }
 
@@ -200,7 +201,7 @@ pub(super) unsafe fn let_go(node: *mut Node, bin: &mut Bin) {
         let mut link = payload::<Links>(node)
             .with_mut(|cell| core::mem::replace(&mut (*cell).assume_init_mut().0, ptr::null_mut()));
         while !link.is_null() {
-            let next = at(link).fixed.with(|next| *next);
+            let next = at(link).waiters.load(Relaxed);
             release(link, HANDLE, bin);
             link = next;
         }

@@ -42,7 +42,7 @@
 //!   *flagged*).
 //! - **I8** Who changes CANCELLED of a node from 0 to 1 has its waker to wake, what it carries to run, its link to follow;
 //!   nobody else does.
-//! - **I9** While PRUNING is set, only its holder writes `prev` and `fixed`, and the `next` of nodes in the list. Others
+//! - **I9** While PRUNING is set, only its holder writes `prev`, and the `next` of nodes in the list. Others
 //!   change nothing but the head: by a push, a cancel, news, or a first waiter.
 //! - **I10** PINNED gives one thread the relocation of a node, and the burial should it die meanwhile. A sweeper that meets
 //!   a pin leaves the node and its claim on the parent to the holder.
@@ -53,8 +53,8 @@
 //! - **I13** A relay whose collapse is given up, because something stands in the way, is looked at again: by the thread
 //!   whose claim stood in the way when it gives that back (or RETRY says that it has), or, if the parent is a relay
 //!   too, by whoever collapses that. If a cancel stood in the way, the sweep makes the collapse needless.
-//! - **I14** In a list, every node behind the one that `fixed` names has the node before it in `prev`; that node and those
-//!   in front of it have null. (`fixed` null: none has a `prev`.)
+//! - **I14** In a list, `prev` of a node is the node before it, or null: not known. From the first one that is known on, all
+//!   are. That of the first node is not.
 //! - **I15** A *detached* callback has no claim on its parent, and keeps itself by a handle that nobody holds. It stands in the
 //!   list until a cancel of the parent, whose marker runs and ends it, or until the parent is freed uncancelled: it is freed
 //!   with it then. It keeps its parent from being replaced by a child. Its pin is nobody's, and keeps sweepers off.
@@ -108,7 +108,6 @@
 //!
 //! | cell | belongs to |
 //! |---|---|
-//! | `fixed` | the holder of PRUNING; from the last one's leaving on, the sweeper |
 //! | `prev` | the holder of PRUNING of the parent |
 //! | `link` | by I12 |
 //! | `waker` | who has made `slot` BUSY; who has set FIRED over SET |
@@ -171,11 +170,11 @@ use state::{AtomicState, State};
 pub(crate) struct Node {
     /// The newest child, and what is going on in the list.
     head: AtomicHead,
-    /// How far `prev` is known (I14). Tagged LIMBO: what the last pruner of a cancelled list left behind.
-    fixed: UnsafeCell<*mut Node>,
+    /// Of a link: the link before it.
+    waiters: AtomicPtr<Node>,
     /// Who needs this node.
     state: AtomicState,
-    /// Children that wait for the pruner.
+    /// Children that wait for the pruner. Tagged LIMBO: those that the last pruner of a cancelled list had unlinked.
     dead: AtomicPtr<Node>,
     /// The walkers inside the list.
     visit: AtomicU32,
@@ -205,13 +204,13 @@ const _: () = assert!(size_of::<Node>() <= 56);
 impl Node {
     /// The dead stack of a list that has been swept. No node is there: it is no multiple of the alignment.
     const CLOSED: *mut Node = ptr::without_provenance_mut(1);
-    /// In `fixed`: the chain of nodes that the last pruner unlinked.
-    const LIMBO: usize = 1;
+    /// On the `dead` stack, over a node: the last pruner has unlinked it.
+    const LIMBO: usize = 2;
 
     fn new(state: State, head: Head, parent: *mut Node) -> Self {
         Self {
             head: AtomicHead::new(head),
-            fixed: UnsafeCell::new(ptr::null_mut()),
+            waiters: AtomicPtr::new(ptr::null_mut()),
             state: AtomicState::new(state),
             dead: AtomicPtr::new(ptr::null_mut()),
             visit: AtomicU32::new(cancel::FIRST_VISITOR),

@@ -34,7 +34,7 @@ pub(super) unsafe fn reap(parent: *mut Node, node: *mut Node, bin: &mut Bin) -> 
         let mut head = at(parent).head.load(Relaxed);
         while !head.is_cancelled() {
             if head.is_pruning() {
-                return match push_dead(parent, node) {
+                return match push(parent, node, node) {
                     Ok(()) => tell_the_pruner(parent, bin),
                     Err(Closed) => hand_over(node, bin),
                 };
@@ -61,8 +61,8 @@ pub(super) unsafe fn reap(parent: *mut Node, node: *mut Node, bin: &mut Bin) -> 
 struct Closed;
 
 /// # Safety
-/// As [`reap`]. After `Ok` the node is the pruner's.
-unsafe fn push_dead(parent: *mut Node, node: *mut Node) -> Result<(), Closed> {
+/// As [`reap`]. After `Ok` the node is the pruner's, or the sweeper's. `tagged` is the node, perhaps with LIMBO.
+unsafe fn push(parent: *mut Node, node: *mut Node, tagged: *mut Node) -> Result<(), Closed> {
     // SAFETY: the node is the caller's until the push goes through; so is its `link` (I12).
     unsafe {
         let mut top = at(parent).dead.load(Relaxed);
@@ -72,7 +72,7 @@ unsafe fn push_dead(parent: *mut Node, node: *mut Node) -> Result<(), Closed> {
             }
             at(node).link.with_mut(|link| *link = top);
             // Release (E3): `link`, and all that was done with the node, for the pruner or the sweeper.
-            match at(parent).dead.compare_exchange(top, node, Release, Relaxed) {
+            match at(parent).dead.compare_exchange(top, tagged, Release, Relaxed) {
                 Ok(_) => return Ok(()),
                 Err(newer) => top = newer,
             }
@@ -170,11 +170,27 @@ pub(super) unsafe fn prune(parent: *mut Node, mut todo: *mut Node, relays: Relay
 unsafe fn leave_cancelled(parent: *mut Node, unlinked: Unlinked, bin: &mut Bin) -> Word {
     // SAFETY: PRUNING until the change; afterwards a claim on the parent, and the sweep if it has fallen to us.
     unsafe {
-        // A walker may be on what we unlinked: it stays in limbo until the sweep. Written even if there is nothing, for
-        // until now the field had another meaning.
-        at(parent).fixed.with_mut(|fixed| *fixed = unlinked.0.map_addr(|address| address | Node::LIMBO));
+        // A walker may be on what we unlinked: it stays in limbo until the sweep.
+        leave_in_limbo(parent, unlinked);
         // Release (E9), with `leave`: of the last pruner and the last visitor, the second sweeps, and acquires then.
         if at(parent).head.change(Release, |head| head.without(PRUNING)).is_done() { sweep(parent, bin) } else { 0 }
+    }
+}
+
+/// Puts what the last pruner has unlinked on the dead stack, tagged, so that the sweeper can tell it from what droppers
+/// have left there.
+///
+/// # Safety
+/// As [`prune`]; the list is cancelled.
+unsafe fn leave_in_limbo(parent: *mut Node, unlinked: Unlinked) {
+    let Unlinked(mut node) = unlinked;
+    while !node.is_null() {
+        // SAFETY: the nodes are ours until they are pushed; so is `link` (I12). The stack is not closed: the sweep waits for us.
+        unsafe {
+            let next = at(node).link.with(|link| *link);
+            push(parent, node, node.map_addr(|address| address | Node::LIMBO)).unwrap_or_else(|Closed| unreachable!());
+            node = next;
+        }
     }
 }
 
@@ -238,12 +254,12 @@ pub(super) unsafe fn replace(parent: *mut Node, node: *mut Node, heir: *mut Node
 /// # Safety
 /// As [`unlink`].
 unsafe fn at_the_front(parent: *mut Node, node: *mut Node, next: *mut Node, heir: *mut Node) -> bool {
-    // SAFETY: PRUNING makes `prev` and `fixed` ours (I9).
+    // SAFETY: PRUNING makes `prev` ours (I9).
     unsafe {
         if at(node).prev.with(|prev| !(*prev).is_null()) {
             return false;
         }
-        step_fixed_off(parent, node, next);
+        forget_prev(next);
         let mut head = at(parent).head.load(Relaxed);
         while ptr::eq(head.first(), node) {
             // Release (E12): the heir's fields, for walkers and pruners that come by the head. Allowed on a cancelled
@@ -258,22 +274,15 @@ unsafe fn at_the_front(parent: *mut Node, node: *mut Node, next: *mut Node, heir
     }
 }
 
-/// Before `node` leaves the list: if it is the one that `fixed` names, `fixed` moves on to the next one. True to I14 also
-/// while `node` still stands.
+/// Before a node whose `prev` is not known leaves the list: nor is that of the `next` one from now on. True to I14 also
+/// while the node still stands.
 ///
 /// # Safety
 /// As [`unlink`].
-unsafe fn step_fixed_off(parent: *mut Node, node: *mut Node, next: *mut Node) {
-    // SAFETY: PRUNING makes `prev` and `fixed` ours (I9).
-    unsafe {
-        at(parent).fixed.with_mut(|fixed| {
-            if ptr::eq(*fixed, node) {
-                *fixed = next;
-                if !next.is_null() {
-                    at(next).prev.with_mut(|prev| *prev = ptr::null_mut());
-                }
-            }
-        });
+unsafe fn forget_prev(next: *mut Node) {
+    if !next.is_null() {
+        // SAFETY: PRUNING makes `prev` ours (I9), and keeps the nodes in the list.
+        unsafe { at(next).prev.with_mut(|prev| *prev = ptr::null_mut()) };
     }
 }
 
@@ -282,15 +291,14 @@ unsafe fn step_fixed_off(parent: *mut Node, node: *mut Node, next: *mut Node) {
 /// # Safety
 /// As [`unlink`].
 unsafe fn give_prevs(parent: *mut Node) {
-    // SAFETY: PRUNING makes `prev` and `fixed` ours, and keeps the nodes in the list (I9).
+    // SAFETY: PRUNING makes `prev` ours, and keeps the nodes in the list (I9).
     unsafe {
         // Acquire (E1): the fields of the nodes pushed since.
-        let first = at(parent).head.load(Acquire).first();
-        let fixed = at(parent).fixed.with_mut(|fixed| core::mem::replace(&mut *fixed, first));
-        let mut node = first;
-        while !ptr::eq(node, fixed) {
+        let mut node = at(parent).head.load(Acquire).first();
+        loop {
             let next = next_of(node);
-            if next.is_null() {
+            // From the first that has one on, all have one (I14).
+            if next.is_null() || at(next).prev.with(|prev| !(*prev).is_null()) {
                 break;
             }
             at(next).prev.with_mut(|prev| *prev = node);
@@ -310,7 +318,7 @@ unsafe fn unlink_first_and_leave(parent: *mut Node, node: *mut Node, head: Head)
     // SAFETY: PRUNING makes the list ours (I9), until the step that gives it up. Nothing is touched after it.
     unsafe {
         let next = next_of(node);
-        step_fixed_off(parent, node, next);
+        forget_prev(next);
         // Release (E2, E12): as in `prune` and `at_the_front`.
         at(parent).head.replace(head.with(PRUNING), head.with_first(next), Release, Relaxed).is_ok()
     }

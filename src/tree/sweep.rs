@@ -6,7 +6,6 @@ use super::memory::Bin;
 use super::release::hand_over;
 use super::{Node, at, next_of};
 use crate::primitives::{Acquire, Word};
-use core::ptr;
 
 /// Dissolves the list of `parent`. Returns how many child claims on it are the caller's to give back.
 ///
@@ -39,14 +38,14 @@ pub(super) unsafe fn sweep(parent: *mut Node, bin: &mut Bin) -> Word {
             node = next;
         }
         while !dead.is_null() {
-            let next = at(dead).link.with(|link| *link);
-            claims += hand_over(dead, bin);
-            dead = next;
-        }
-        let limbo = at(parent).fixed.with_mut(|fixed| core::mem::replace(&mut *fixed, ptr::null_mut()));
-        // Without the bit it is what the last session before the cancel left, and nothing to us.
-        if limbo.addr() & Node::LIMBO != 0 {
-            bin.put_all(limbo.map_addr(|address| address & !Node::LIMBO));
+            let in_limbo = dead.addr() & Node::LIMBO != 0;
+            let node = dead.map_addr(|address| address & !Node::LIMBO);
+            dead = at(node).link.with(|link| *link);
+            if in_limbo {
+                bin.put(node);
+            } else {
+                claims += hand_over(node, bin);
+            }
         }
     }
     claims
