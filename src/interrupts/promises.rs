@@ -84,13 +84,14 @@ impl World {
         // How many of the children of each stand in its list, or have somebody there who took their place.
         let (mut nodes, mut children) = (0, [0; 32]);
         for member in members.iter().rev() {
-            // From a cancelled one they have gone. One that is left is enough for a root to stay; another is replaced by it.
+            // From a cancelled one they have gone. A single one takes its parent's place; and without anybody above who could be
+            // cancelled each has a place of its own.
             let cancelled = self.may(member) != Reasons::NONE;
             let left = if cancelled { 0 } else { children[member.bit.trailing_zeros() as usize] };
-            let is_root = member.parents == 0;
-            let stays = self.is_here(member.name) || left > 1 || (left == 1 && is_root);
+            let hears = members.iter().any(|above| above.bit & member.ancestors != 0 && self.is_here(above.name));
+            let stays = self.is_here(member.name) || (left > 1 && hears);
             nodes += usize::from(stays);
-            if !is_root {
+            if member.parents != 0 {
                 children[member.parents.trailing_zeros() as usize] += usize::from(stays || left == 1);
             }
         }

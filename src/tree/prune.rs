@@ -10,7 +10,7 @@ use super::memory::Bin;
 use super::release::hand_over;
 use super::sweep::sweep;
 use super::{Node, at, next_of};
-use crate::primitives::{Acquire, Relaxed, Release, Word};
+use crate::primitives::{AcqRel, Acquire, Relaxed, Release, Word};
 use core::ptr;
 
 /// What to do with a pinned relay that a pruner comes upon.
@@ -39,11 +39,27 @@ pub(super) unsafe fn reap(parent: *mut Node, node: *mut Node, bin: &mut Bin) -> 
                     Err(Closed) => hand_over(node, bin),
                 };
             }
+            // Relaxed: whether it is pinned is settled, by us or by who acquired it for us.
+            let dead = !at(node).state.load(Relaxed).is_pinned();
+            if dead && ptr::eq(head.first(), node) && next_of(node).is_null() {
+                // The only one: it can be taken out by one step, without becoming the pruner, because nothing of the list has to be
+                // read or written but the head. (A `next` that is null stays so: new nodes come in front, and no pruner moves a
+                // dead one.) Acquire, Release (E2), as the pruner's steps in and out: no cancel has come (I5).
+                match at(parent).head.replace(head, head.with_first(ptr::null_mut()), AcqRel, Relaxed) {
+                    Ok(()) => {
+                        bin.put(node);
+                        return 0;
+                    }
+                    Err(newer) => {
+                        head = newer;
+                        continue;
+                    }
+                }
+            }
             // Acquire (E2): what the previous pruners wrote to the list.
             match at(parent).head.replace(head, head.with(PRUNING), Acquire, Relaxed) {
                 Ok(()) => {
-                    // Relaxed: whether it is pinned is settled, by us or by who acquired it for us.
-                    if !at(node).state.load(Relaxed).is_pinned() && unlink_first_and_leave(parent, node, head) {
+                    if dead && unlink_first_and_leave(parent, node, head) {
                         bin.put(node);
                         return 0;
                     }

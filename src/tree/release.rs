@@ -3,6 +3,7 @@
 use super::memory::{Bin, empty_graveyard, home_of};
 use super::prune::reap;
 use super::state::{CHILD, Duty, HANDLE};
+use super::sweep::dissolve;
 use super::{Node, at};
 use crate::primitives::{Acquire, Relaxed, Release, Word};
 
@@ -78,13 +79,19 @@ pub(super) unsafe fn release_handle(node: *mut Node) {
 /// # Safety
 /// The caller has the duty.
 #[inline(always)]
-unsafe fn settle(mut node: *mut Node, mut duty: Duty, bin: &mut Bin) {
+pub(super) unsafe fn settle(mut node: *mut Node, mut duty: Duty, bin: &mut Bin) {
     loop {
         // SAFETY: a duty is a claim in itself: on the node, and through the node's own claim on its parent (I3).
         unsafe {
             match duty {
                 Duty::None => return,
                 Duty::Free => return bin.put(node),
+                Duty::Dissolve => {
+                    // One claim is that of the duty.
+                    let claims = CHILD * (1 + dissolve(node, bin));
+                    duty = at(node).state.release(claims);
+                    continue;
+                }
                 Duty::Bury | Duty::Relocate => {}
             }
             // Relaxed: `parent` is written under the pin and published by the unpin (E13), which our own
@@ -129,13 +136,23 @@ pub(super) unsafe fn hand_over(node: *mut Node, bin: &mut Bin) -> Word {
                 bin.put(node);
                 return 1;
             }
-            let to = if state.is_dead() { state.unpinned().handed() } else { state.unpinned() };
+            let to = match (state.is_dead(), state.is_linked()) {
+                (true, _) => state.unpinned().handed(),
+                (false, true) => state.unpinned(),
+                // The sweeper has passed, and the node, which had no handle when it was pinned, can be cancelled by nobody.
+                (false, false) => state.unpinned().claimed(),
+            };
             // Release (E10): as `AtomicState::hand_over`, but what came before matters to the sweeper alone: we do not touch
             // the node again. Acquire on failure (E7): as above.
             match at(node).state.replace(state, to, Release, Acquire) {
-                // Alive and linked: it keeps its claim, which the sweeper or its own death gives back.
+                // It keeps its claim, which the sweeper or its own death gives back.
                 Ok(()) if !state.is_dead() && state.is_linked() => return 0,
-                Ok(()) => return 1,
+                Ok(()) => {
+                    if !state.is_dead() {
+                        bin.put_orphan(node);
+                    }
+                    return 1;
+                }
                 Err(newer) => state = newer,
             }
         }

@@ -82,6 +82,24 @@ pub(super) enum Duty {
     Bury,
     /// The node has become a relay and this thread has pinned it: have it replaced by its only child.
     Relocate,
+    /// The node is a root that nobody can cancel any more; this thread has a child claim on it: dissolve its list, then give
+    /// the claim back.
+    Dissolve,
+}
+
+/// What becomes of a node whose parent's list is being dissolved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Swept {
+    /// It lives on without a parent.
+    Alive,
+    /// The same, but nobody can cancel it any more: the sweeper has a child claim on it, and dissolves its list in turn.
+    Orphan,
+    /// Its claim on the parent is that of the holder of the pin.
+    Pinned,
+    /// It is dead, and its dropper has let go of it.
+    Handed,
+    /// It is dead, and its dropper is on the way, or has left it on the dead stack.
+    Dying,
 }
 
 impl State {
@@ -172,6 +190,30 @@ impl State {
         State(self.0 | HANDED)
     }
 
+    /// Who sees this with no handle on it knows that nothing can cancel the node: it has no ancestor, and carries nothing.
+    #[inline]
+    fn is_bare_root(self) -> bool {
+        self.0 & (LINKED | PINNED | STAYS | KEEPS) == 0
+    }
+    /// With a child claim that is the caller's.
+    #[inline]
+    pub(super) fn claimed(self) -> State {
+        State(self.0 + CHILD)
+    }
+
+    /// The state of a node that the sweeper takes out of its parent's list, and what it is then.
+    #[inline]
+    fn swept(self) -> (State, Swept) {
+        let left = State(self.0 & !LINKED);
+        match (self.is_pinned(), self.is_dead()) {
+            (true, _) => (left, Swept::Pinned),
+            (false, true) if self.is_handed() => (left, Swept::Handed),
+            (false, true) => (left, Swept::Dying),
+            (false, false) if self.has_handle() || !left.is_bare_root() => (left, Swept::Alive),
+            (false, false) => (left.claimed(), Swept::Orphan),
+        }
+    }
+
     #[inline]
     fn without_handle(self) -> State {
         State(self.0 - HANDLE)
@@ -209,6 +251,9 @@ impl State {
             }
         } else if left.is_relay() {
             if left.is_pinned() { (State(left.0 | RETRY), Duty::None) } else { (left.pinned(), Duty::Relocate) }
+        } else if self.has_handle() && left.is_bare_root() {
+            // In the same step: its children may go at any time, and nothing else keeps it for us.
+            (left.claimed(), Duty::Dissolve)
         } else {
             (left, Duty::None)
         }
@@ -359,11 +404,18 @@ impl AtomicState {
         self.0.fetch_and(!RETRY, Relaxed);
     }
 
-    /// Sweeper: takes the node out of its parent's list for good. Returns the state before.
+    /// Sweeper: takes the node out of its parent's list for good.
     #[inline]
-    pub(super) fn unlink(&self) -> State {
-        // AcqRel (E10), with `hand_over`: whoever comes second sees what the first did with the node, and frees it.
-        State(self.0.fetch_and(!LINKED, AcqRel))
+    pub(super) fn unlink(&self) -> Swept {
+        let mut state = self.load(Relaxed);
+        loop {
+            let (to, swept) = state.swept();
+            // AcqRel (E10), with `hand_over`: whoever comes second sees what the first did with the node, and frees it.
+            match self.replace(state, to, AcqRel, Relaxed) {
+                Ok(()) => return swept,
+                Err(newer) => state = newer,
+            }
+        }
     }
 
     /// Dropper of a dead node: lets go of it. Returns the state before.

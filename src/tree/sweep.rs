@@ -1,15 +1,19 @@
-//! The sweep: a cancelled list is dissolved once nobody walks it any more.
+//! The sweep: a list is dissolved, and its children live on by their own handles.
 //!
-//! Everything below is flagged then, so the children need their parent no longer: each lives on its own handles.
+//! That of a cancelled node, once nobody walks it any more: everything below is flagged then, so the children need their
+//! parent no longer. And that of a root whose last handle is gone: nobody can cancel it any more, so there is nothing that the
+//! children could hear from it ([`dissolve`]).
 
+use super::head::{CANCELLED, MARKED};
 use super::memory::Bin;
 use super::release::hand_over;
+use super::state::Swept;
 use super::{Node, at, next_of};
-use crate::primitives::{Acquire, Word};
+use crate::primitives::{Acquire, Release, Word};
 
 /// Dissolves the list of `parent`. Returns how many child claims on it are the caller's to give back.
 ///
-/// Wait-free: one pass over a list that nobody else changes.
+/// Lock-free: one pass over a list that nobody else changes; a step is repeated if claims on the child are taken or given back.
 ///
 /// # Safety
 /// The list is done, no pruner is inside, and the sweep has fallen to the caller (E9): so nobody but the droppers of
@@ -27,14 +31,18 @@ pub(super) unsafe fn sweep(parent: *mut Node, bin: &mut Bin) -> Word {
         let mut node = at(parent).head.load(Acquire).first();
         while !node.is_null() {
             let next = next_of(node);
-            let state = at(node).state.unlink();
-            if state.is_pinned() {
+            match at(node).state.unlink() {
+                Swept::Alive => claims += 1,
+                Swept::Orphan => {
+                    claims += 1;
+                    bin.put_orphan(node);
+                }
+                Swept::Handed => bin.put(node),
                 // Its holder finds it unlinked, and the claim is his to give back (I10).
-            } else if !state.is_dead() {
-                claims += 1;
-            } else if state.is_handed() {
-                bin.put(node);
-            } // Else its dropper is on the way, and finds it unlinked; or it is on the dead stack.
+                Swept::Pinned => {}
+                // Its dropper finds it unlinked; or it is on the dead stack.
+                Swept::Dying => {}
+            }
             node = next;
         }
         while !dead.is_null() {
@@ -49,4 +57,22 @@ pub(super) unsafe fn sweep(parent: *mut Node, bin: &mut Bin) -> Word {
         }
     }
     claims
+}
+
+/// Dissolves the list of a root that nobody can cancel any more. Returns how many child claims on it are the caller's to give
+/// back, over and above the one that keeps it for him.
+///
+/// Its head says that it is cancelled and done, as after a cancel, so that droppers and the pruner, if there is one, do as
+/// then. Nobody will ever look at it as a token: it has no handle, and no list leads to it.
+///
+/// # Safety
+/// The caller holds a child claim on `root`, which has no handle, is in no list, and does not stay for what it carries.
+pub(super) unsafe fn dissolve(root: *mut Node, bin: &mut Bin) -> Word {
+    // SAFETY: the claim; the sweep falls to who comes second, the pruner or us.
+    unsafe {
+        // Release (E9), with `leave_cancelled`. What pruners have left is acquired by `sweep`.
+        let before = at(root).head.change(Release, |head| head.with(CANCELLED | MARKED));
+        // If it had been cancelled, its list has been swept, or was empty.
+        if before.is_cancelled() || before.is_pruning() { 0 } else { sweep(root, bin) }
+    }
 }

@@ -304,8 +304,8 @@ impl Tree {
         self.buried + self.live().into_iter().filter(|live| *live).count()
     }
 
-    /// A node has to be there for its handles. Without a handle it is there if it passes on to several branches, or as
-    /// the root of one; if it carries something, as long as there is a branch. A cancelled node passes nothing on any more.
+    /// A node has to be there for its handles. Without a handle it is there if it passes on to several branches what it may hear
+    /// from above; if it carries something, as long as there is a branch. A cancelled node passes nothing on any more.
     /// A callback that is left to itself is no branch: it is there as long as its token is. A link is there for its target.
     fn live(&self) -> Vec<bool> {
         let mut branches = vec![0; self.nodes.len()];
@@ -317,14 +317,21 @@ impl Tree {
                 carries[parent] |= waits(*callback);
             }
         }
+        let stays: Vec<_> = (0..self.nodes.len())
+            .map(|id| carries[id] || matches!(self.nodes[id].role, Role::Timed | Role::Linked(_)))
+            .collect();
+        // Whether anything above could still be cancelled. (Parents come before their children.)
+        let mut hears = vec![false; self.nodes.len()];
+        for (id, node) in self.nodes.iter().enumerate() {
+            hears[id] = node.parent.is_some_and(|above| self.nodes[above].handles > 0 || stays[above] || hears[above]);
+        }
         for (id, node) in self.nodes.iter().enumerate().rev() {
             let needed = match node.role {
                 Role::Link { target } => live[target],
                 _ => node.handles > 0,
             };
-            let stays = node.parent.is_none() || carries[id] || matches!(node.role, Role::Timed | Role::Linked(_));
             let passes_on = if node.why.is_some() { 0 } else { branches[id] };
-            live[id] = needed || passes_on > 1 || (passes_on == 1 && stays);
+            live[id] = needed || (passes_on > 0 && stays[id]) || (passes_on > 1 && hears[id]);
             if let Some(parent) = node.parent {
                 branches[parent] += usize::from(needed || passes_on > 0);
             }

@@ -32,6 +32,8 @@ pub(crate) use self::pool::Places;
 
 use super::extended::{dismantle, give_memory_back, is_dismantled_quietly, origin};
 use super::foreign::run_all;
+use super::release::settle;
+use super::state::Duty;
 use super::{Node, at, next_of};
 use crate::primitives::Relaxed;
 use core::ptr;
@@ -42,13 +44,15 @@ pub(super) struct Bin {
     /// Chained through `link`.
     first: *mut Node,
     last: *mut Node,
+    /// Roots whose lists are still to be dissolved, with a child claim on each; chained through `link`.
+    orphans: *mut Node,
 }
 
 impl Bin {
     /// Frees at once, or at the end: for drops.
     #[inline]
     pub(super) fn immediate() -> Self {
-        Self { deferred: false, first: ptr::null_mut(), last: ptr::null_mut() }
+        Self { deferred: false, first: ptr::null_mut(), last: ptr::null_mut(), orphans: ptr::null_mut() }
     }
 
     /// Collects for the graveyard: for cancels.
@@ -102,6 +106,17 @@ impl Bin {
         self.first = node;
     }
 
+    /// Notes a root whose list has to be dissolved.
+    ///
+    /// # Safety
+    /// As [`dissolve`](super::sweep::dissolve); the claim is the bin's from now on.
+    #[cold]
+    pub(super) unsafe fn put_orphan(&mut self, node: *mut Node) {
+        // SAFETY: without a handle, unpinned, and in no list: so its `link` is ours (I12).
+        unsafe { at(node).link.with_mut(|link| *link = self.orphans) };
+        self.orphans = node;
+    }
+
     /// Puts a chain of nodes, linked through `link`.
     ///
     /// # Safety
@@ -117,15 +132,20 @@ impl Bin {
         }
     }
 
-    /// Deferred: leaves what was collected in the graveyard. Lock-free, allocates nothing, frees nothing.
+    /// Does what has been left for the end of the operation. First, dissolves the lists of orphans.
+    ///
+    /// Then, deferred: leaves what was collected in the graveyard. Lock-free, allocates nothing, frees nothing.
     ///
     /// Else: ends the nodes that were kept. What they owned is dropped here, when nothing of the tree is held any more.
     #[cold]
     fn empty(&mut self) {
+        self.dissolve_orphans();
         #[cfg(feature = "alloc")]
         if self.deferred {
-            // SAFETY: the collected nodes are ours (contract of `put`), chained from `first` to `last`.
-            unsafe { graveyard::HEAP.push(self.first, self.last) };
+            if !self.first.is_null() {
+                // SAFETY: the collected nodes are ours (contract of `put`), chained from `first` to `last`.
+                unsafe { graveyard::HEAP.push(self.first, self.last) };
+            }
             (self.first, self.last) = (ptr::null_mut(), ptr::null_mut());
             return;
         }
@@ -139,15 +159,27 @@ impl Bin {
                 self.first = at(node).link.with(|link| *link);
                 end(node, self);
             }
+            self.dissolve_orphans();
             true
         });
+    }
+
+    fn dissolve_orphans(&mut self) {
+        while !self.orphans.is_null() {
+            let node = self.orphans;
+            // SAFETY: our claim on it, which this gives up.
+            unsafe {
+                self.orphans = at(node).link.with(|link| *link);
+                settle(node, Duty::Dissolve, self);
+            }
+        }
     }
 }
 
 impl Drop for Bin {
     #[inline]
     fn drop(&mut self) {
-        if !self.first.is_null() {
+        if !self.first.is_null() || !self.orphans.is_null() {
             self.empty();
         }
     }

@@ -60,8 +60,37 @@ fn a_detached_callback_ends_with_the_claim_of_who_ran_it() {
 }
 
 #[test]
-fn a_root_is_never_a_relay() {
-    assert_eq!(after(HANDLE | CHILD, HANDLE), (CHILD, Duty::None));
+fn the_last_handle_of_a_root_obliges_to_dissolve_its_list() {
+    // With a claim for whoever has the duty.
+    assert_eq!(after(HANDLE | CHILD, HANDLE), (2 * CHILD, Duty::Dissolve));
+    assert_eq!(after(HANDLE | (2 * CHILD), HANDLE + CHILD), (2 * CHILD, Duty::Dissolve));
+    // Once: by the one who takes the handle.
+    assert_eq!(after(2 * CHILD, CHILD), (CHILD, Duty::None));
+}
+
+#[test]
+fn a_root_that_can_be_cancelled_without_a_handle_or_carries_something_is_not_dissolved() {
+    for kept in [EXTENDED | STAYS, KEEPS, PINNED, LINKED] {
+        assert_eq!(after(HANDLE | (2 * CHILD) | kept, HANDLE), ((2 * CHILD) | kept, Duty::None));
+    }
+    assert_eq!(after(HANDLE | CHILD | EXTENDED, HANDLE), ((2 * CHILD) | EXTENDED, Duty::Dissolve));
+}
+
+#[test]
+fn what_is_swept_is_told_by_what_it_is_at_that_step() {
+    let swept = |state: Word| {
+        let (left, swept) = State(state | LINKED).swept();
+        (left.0, swept)
+    };
+    assert_eq!(swept(HANDLE), (HANDLE, Swept::Alive));
+    assert_eq!(swept(2 * CHILD), (3 * CHILD, Swept::Orphan));
+    assert_eq!(swept((2 * CHILD) | EXTENDED), ((3 * CHILD) | EXTENDED, Swept::Orphan));
+    assert_eq!(swept((2 * CHILD) | EXTENDED | STAYS), ((2 * CHILD) | EXTENDED | STAYS, Swept::Alive));
+    assert_eq!(swept((2 * CHILD) | KEEPS), ((2 * CHILD) | KEEPS, Swept::Alive));
+    assert_eq!(swept(CHILD | PINNED), (CHILD | PINNED, Swept::Pinned));
+    assert_eq!(swept(PINNED), (PINNED, Swept::Pinned));
+    assert_eq!(swept(HANDED), (HANDED, Swept::Handed));
+    assert_eq!(swept(0), (0, Swept::Dying));
 }
 
 /// Runs this test again in a process of its own, where `overflows` has to end it by an abort.
