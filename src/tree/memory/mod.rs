@@ -32,7 +32,7 @@ pub(crate) use self::pool::Places;
 
 use super::extended::{dismantle, give_memory_back, is_dismantled_quietly, origin};
 use super::foreign::run_all;
-use super::release::settle;
+use super::release;
 use super::state::Duty;
 use super::{Node, at, next_of};
 use crate::primitives::Relaxed;
@@ -170,7 +170,7 @@ impl Bin {
             // SAFETY: our claim on it, which this gives up.
             unsafe {
                 self.orphans = at(node).link.with(|link| *link);
-                settle(node, Duty::Dissolve, self);
+                release::settle(node, Duty::Dissolve, self);
             }
         }
     }
