@@ -59,6 +59,11 @@ impl Head {
     pub(super) fn is_empty(self) -> bool {
         self.first().is_null()
     }
+    /// `node` is the first of the list, no cancel has come, and no pruner is inside.
+    #[inline]
+    pub(super) fn is_undisturbed(self, node: *mut Node) -> bool {
+        self.0.addr() & !WAITED == node.addr()
+    }
     #[inline]
     pub(super) fn is_cancelled(self) -> bool {
         self.0.addr() & CANCELLED != 0

@@ -28,7 +28,43 @@ pub(super) enum Relays {
 ///
 /// # Safety
 /// The caller has the duty for `node`, holds a claim on `parent`, and does not touch the node again.
+#[inline]
 pub(super) unsafe fn reap(parent: *mut Node, node: *mut Node, bin: &mut Bin) -> Word {
+    // SAFETY: the caller's contract. Relaxed: whether it is pinned is settled, by us or by who acquired it for us.
+    unsafe {
+        let dead = !at(node).state.load(Relaxed).is_pinned();
+        if dead && unlink_only_child(parent, node) {
+            bin.put(node);
+            return 0;
+        }
+        reap_among_others(parent, node, dead, bin)
+    }
+}
+
+/// Takes a dead node out of its parent's list by one step, if it is the only one there and nobody is at work on the list.
+///
+/// The caller need not become the pruner, because nothing of the list has to be read or written but the head. (A `next` that is
+/// null stays so: new nodes come in front, and no pruner moves a dead one.)
+///
+/// # Safety
+/// As [`reap`]; the node is dead, not pinned, and the caller's to free if this says true.
+#[inline]
+pub(super) unsafe fn unlink_only_child(parent: *mut Node, node: *mut Node) -> bool {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let head = at(parent).head.load(Relaxed);
+        head.is_undisturbed(node)
+            && next_of(node).is_null()
+            // Acquire, Release (E2): as a pruner's step in and his step out. No cancel has come, so no walker can be on the node, or
+            // ever reach it (I5).
+            && at(parent).head.replace(head, head.with_first(ptr::null_mut()), AcqRel, Relaxed).is_ok()
+    }
+}
+
+/// # Safety
+/// As [`reap`]. `dead`: the node is not pinned.
+#[inline(never)]
+unsafe fn reap_among_others(parent: *mut Node, node: *mut Node, dead: bool, bin: &mut Bin) -> Word {
     // SAFETY: `parent` by the caller's claim; `node` by his duty until it is pushed or handed over.
     unsafe {
         let mut head = at(parent).head.load(Relaxed);
@@ -39,29 +75,23 @@ pub(super) unsafe fn reap(parent: *mut Node, node: *mut Node, bin: &mut Bin) -> 
                     Err(Closed) => hand_over(node, bin),
                 };
             }
-            // Relaxed: whether it is pinned is settled, by us or by who acquired it for us.
-            let dead = !at(node).state.load(Relaxed).is_pinned();
-            if dead && ptr::eq(head.first(), node) && next_of(node).is_null() {
-                // The only one: it can be taken out by one step, without becoming the pruner, because nothing of the list has to be
-                // read or written but the head. (A `next` that is null stays so: new nodes come in front, and no pruner moves a
-                // dead one.) Acquire, Release (E2), as the pruner's steps in and out: no cancel has come (I5).
-                match at(parent).head.replace(head, head.with_first(ptr::null_mut()), AcqRel, Relaxed) {
-                    Ok(()) => {
-                        bin.put(node);
-                        return 0;
-                    }
-                    Err(newer) => {
-                        head = newer;
-                        continue;
-                    }
-                }
-            }
             // Acquire (E2): what the previous pruners wrote to the list.
             match at(parent).head.replace(head, head.with(PRUNING), Acquire, Relaxed) {
                 Ok(()) => {
-                    if dead && unlink_first_and_leave(parent, node, head) {
+                    let first = ptr::eq(head.first(), node);
+                    if dead && first && unlink_first_and_leave(parent, node, head) {
                         bin.put(node);
                         return 0;
+                    }
+                    if dead && !first {
+                        unlink(parent, node);
+                        if leave(parent, head.with(PRUNING)) {
+                            bin.put(node);
+                            return 0;
+                        }
+                        let mut unlinked = Unlinked::none();
+                        unlinked.add(node);
+                        return prune_on(parent, ptr::null_mut(), unlinked, Relays::Collapse, bin);
                     }
                     at(node).link.with_mut(|link| *link = ptr::null_mut());
                     return prune(parent, node, Relays::Collapse, bin);
@@ -138,9 +168,35 @@ unsafe fn tell_the_pruner(parent: *mut Node, bin: &mut Bin) -> Word {
 /// # Safety
 /// The caller holds PRUNING of `parent` and a claim on it, and gives up the former. `todo` is a chain of nodes of the
 /// parent's list, through `link`, that are dead or pinned, and his.
-pub(super) unsafe fn prune(parent: *mut Node, mut todo: *mut Node, relays: Relays, bin: &mut Bin) -> Word {
+pub(super) unsafe fn prune(parent: *mut Node, todo: *mut Node, relays: Relays, bin: &mut Bin) -> Word {
+    // SAFETY: the caller's contract.
+    unsafe { prune_on(parent, todo, Unlinked::none(), relays, bin) }
+}
+
+/// Gives PRUNING up, if the head is still `head`. True if so.
+///
+/// # Safety
+/// The caller holds PRUNING of `parent`, and has no news in `head`.
+#[inline]
+unsafe fn leave(parent: *mut Node, head: Head) -> bool {
+    // SAFETY: the caller's contract.
+    // Release (E2): what we wrote to the list. If it goes through, no canceller has come while the nodes
+    // were unlinked, so no walker can be on them or ever reach them (I5).
+    unsafe { at(parent).head.replace(head, head.without(PRUNING), Release, Relaxed).is_ok() }
+}
+
+/// As [`prune`], with nodes that the caller has unlinked.
+///
+/// # Safety
+/// As [`prune`].
+unsafe fn prune_on(
+    parent: *mut Node,
+    mut todo: *mut Node,
+    mut unlinked: Unlinked,
+    relays: Relays,
+    bin: &mut Bin,
+) -> Word {
     let mut claims = 0;
-    let mut unlinked = Unlinked(ptr::null_mut());
     // SAFETY: PRUNING makes the list and the nodes on the dead stack ours (I9).
     unsafe {
         loop {
@@ -169,9 +225,7 @@ pub(super) unsafe fn prune(parent: *mut Node, mut todo: *mut Node, relays: Relay
                 if at(parent).head.replace(head, head.without(MARKED), Acquire, Relaxed).is_ok() {
                     todo = at(parent).dead.swap(ptr::null_mut(), Acquire); // Acquire (E3).
                 }
-            // Release (E2): what we wrote to the list. If it goes through, no canceller has come while the nodes
-            // were unlinked, so no walker can be on them or ever reach them (I5).
-            } else if at(parent).head.replace(head, head.without(PRUNING), Release, Relaxed).is_ok() {
+            } else if leave(parent, head) {
                 bin.put_all(unlinked.0);
                 return claims;
             }
@@ -214,6 +268,10 @@ unsafe fn leave_in_limbo(parent: *mut Node, unlinked: Unlinked) {
 pub(super) struct Unlinked(*mut Node);
 
 impl Unlinked {
+    fn none() -> Self {
+        Self(ptr::null_mut())
+    }
+
     /// # Safety
     /// The pruner's: the node is out of the list and, if it is dead, its dropper has let go of it.
     pub(super) unsafe fn add(&mut self, node: *mut Node) {
@@ -326,11 +384,8 @@ unsafe fn give_prevs(parent: *mut Node) {
 /// The pruner's way out if the node that brought him is the first of the list: one step unlinks it and leaves.
 ///
 /// # Safety
-/// The caller has just changed the parent's head from `head` by adding PRUNING; `node` is dead and in the list.
+/// The caller has just changed the parent's head from `head` by adding PRUNING; `node` is dead and first in the list.
 unsafe fn unlink_first_and_leave(parent: *mut Node, node: *mut Node, head: Head) -> bool {
-    if !ptr::eq(head.first(), node) {
-        return false;
-    }
     // SAFETY: PRUNING makes the list ours (I9), until the step that gives it up. Nothing is touched after it.
     unsafe {
         let next = next_of(node);

@@ -1,8 +1,8 @@
 //! Giving claims back: the end of nodes, and what it obliges to. Iterative: it climbs, over nodes that have died.
 
-use super::memory::{Bin, empty_graveyard, home_of};
-use super::prune::reap;
-use super::state::{CHILD, Duty, HANDLE};
+use super::memory::{Bin, cancels_have_left_something, empty_graveyard, free_if_plain, home_of};
+use super::prune::{reap, unlink_only_child};
+use super::state::{CHILD, Duty, HANDLE, State};
 use super::sweep::dissolve;
 use super::{Node, at};
 use crate::primitives::{Acquire, Relaxed, Release, Word};
@@ -42,16 +42,9 @@ unsafe fn settle_into(node: *mut Node, duty: Duty, bin: &mut Bin) {
 pub(super) unsafe fn release_handle(node: *mut Node) {
     /// # Safety
     /// As [`release`].
-    #[inline(never)]
-    unsafe fn release_last(node: *mut Node) {
-        // SAFETY: the caller's contract.
-        unsafe { settle(node, at(node).state.release(HANDLE), &mut Bin::immediate()) };
-    }
-    /// # Safety
-    /// As [`release`].
     #[cold]
     #[inline(never)]
-    unsafe fn release_extended(node: *mut Node) {
+    unsafe fn release_and_tidy(node: *mut Node) {
         // SAFETY: as in `release`. Where the node lives has to be asked as long as it does.
         unsafe {
             let home = home_of(node);
@@ -63,14 +56,70 @@ pub(super) unsafe fn release_handle(node: *mut Node) {
     unsafe {
         // Relaxed: EXTENDED is there from birth; the step looks again.
         let seen = at(node).state.load(Relaxed);
-        if seen.is_extended() {
-            return release_extended(node);
+        if seen.is_extended() || cancels_have_left_something() {
+            release_and_tidy(node);
+        } else if !at(node).state.release_one_of_several(seen) {
+            release_last(node, seen);
         }
-        if !at(node).state.release_one_of_several(seen) {
-            release_last(node);
+    }
+}
+
+/// Gives back a handle on a node without a tail that seems to have no other.
+///
+/// # Safety
+/// As [`release`].
+#[inline(never)]
+unsafe fn release_last(node: *mut Node, seen: State) {
+    /// # Safety
+    /// As [`release`].
+    #[inline(never)]
+    unsafe fn release_thoroughly(node: *mut Node, claims: Word) {
+        // SAFETY: the caller's contract.
+        unsafe { settle(node, at(node).state.release(claims), &mut Bin::immediate()) };
+    }
+    /// # Safety
+    /// As [`settle`].
+    #[inline(never)]
+    unsafe fn bury(node: *mut Node) {
+        // SAFETY: the caller's contract.
+        unsafe { settle(node, Duty::Bury, &mut Bin::immediate()) };
+    }
+    /// # Safety
+    /// As [`Bin::put`]; the node's claim on `parent` is the caller's.
+    #[cold]
+    #[inline(never)]
+    unsafe fn end(node: *mut Node, parent: *mut Node) {
+        let mut bin = Bin::immediate();
+        // SAFETY: the caller's contract. What the node owned is dropped last.
+        unsafe {
+            bin.put(node);
+            settle(parent, at(parent).state.release(CHILD), &mut bin);
         }
-        #[cfg(feature = "alloc")]
-        empty_graveyard(super::memory::AnyHome::Heap);
+    }
+    // The common end, without a loop: a leaf without a parent, or an only child whose parent has handles. What is to be said of
+    // each step stands in `settle` and what that calls.
+    // SAFETY: as in `settle`.
+    unsafe {
+        if !at(node).state.release_leaf(seen) {
+            return release_thoroughly(node, HANDLE);
+        }
+        if !seen.is_linked() {
+            if !free_if_plain(node) {
+                Bin::immediate().put(node);
+            }
+            return;
+        }
+        let parent = at(node).parent.load(Relaxed);
+        if !unlink_only_child(parent, node) {
+            return bury(node);
+        }
+        if !free_if_plain(node) {
+            return end(node, parent);
+        }
+        let seen = at(parent).state.load(Relaxed);
+        if !at(parent).state.release_child_of_held(seen) {
+            release_thoroughly(parent, CHILD);
+        }
     }
 }
 

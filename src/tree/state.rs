@@ -209,8 +209,8 @@ impl State {
             (true, _) => (left, Swept::Pinned),
             (false, true) if self.is_handed() => (left, Swept::Handed),
             (false, true) => (left, Swept::Dying),
-            (false, false) if self.has_handle() || !left.is_bare_root() => (left, Swept::Alive),
-            (false, false) => (left.claimed(), Swept::Orphan),
+            (false, false) if !self.has_handle() && left.is_bare_root() => (left.claimed(), Swept::Orphan),
+            (false, false) => (left, Swept::Alive),
         }
     }
 
@@ -369,6 +369,23 @@ impl AtomicState {
         left.has_handle() && self.replace(seen, left, AcqRel, Relaxed).is_ok()
     }
 
+    /// The short way of `release`, for the only handle on a leaf: if the state is as `seen`, the node is dead, and to be buried if it
+    /// is linked, else to be freed. Else nothing is done, and false.
+    #[inline]
+    pub(super) fn release_leaf(&self, seen: State) -> bool {
+        let left = State(seen.0.wrapping_sub(HANDLE));
+        // Release, Acquire (E7): as `release`.
+        left.0 & !LINKED == 0 && self.replace(seen, left, AcqRel, Relaxed).is_ok()
+    }
+
+    /// The short way of `release`, for a child claim: if the state is as `seen`, and there is a handle, nothing follows from it. Else
+    /// nothing is done, and false.
+    #[inline]
+    pub(super) fn release_child_of_held(&self, seen: State) -> bool {
+        // Release, Acquire (E7): as `release`.
+        seen.has_handle() && self.replace(seen, State(seen.0 - CHILD), AcqRel, Relaxed).is_ok()
+    }
+
     /// The node is no relay from now on. The caller holds a handle.
     #[inline]
     pub(super) fn keep(&self) {
@@ -404,8 +421,15 @@ impl AtomicState {
         self.0.fetch_and(!RETRY, Relaxed);
     }
 
-    /// Sweeper: takes the node out of its parent's list for good.
+    /// The short way of `unlink`: true if the node is [`Alive`](Swept::Alive) by a handle. Else nothing is done.
     #[inline]
+    pub(super) fn unlink_held(&self) -> bool {
+        let seen = self.load(Relaxed);
+        // AcqRel (E10): as `unlink`.
+        seen.has_handle() && !seen.is_pinned() && self.replace(seen, State(seen.0 & !LINKED), AcqRel, Relaxed).is_ok()
+    }
+
+    /// Sweeper: takes the node out of its parent's list for good.
     pub(super) fn unlink(&self) -> Swept {
         let mut state = self.load(Relaxed);
         loop {

@@ -31,7 +31,8 @@ pub(super) unsafe fn sweep(parent: *mut Node, bin: &mut Bin) -> Word {
         let mut node = at(parent).head.load(Acquire).first();
         while !node.is_null() {
             let next = next_of(node);
-            match at(node).state.unlink() {
+            let swept = if at(node).state.unlink_held() { Swept::Alive } else { at(node).state.unlink() };
+            match swept {
                 Swept::Alive => claims += 1,
                 Swept::Orphan => {
                     claims += 1;

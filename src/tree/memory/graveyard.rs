@@ -40,9 +40,14 @@ impl Graveyard {
     }
 
     #[inline]
-    pub(super) fn empty(&self) {
+    fn is_empty(&self) -> bool {
         // Relaxed: a hint; `take` acquires, and finds what is there.
-        if !self.0.load(Relaxed).is_null() {
+        self.0.load(Relaxed).is_null()
+    }
+
+    #[inline]
+    pub(super) fn empty(&self) {
+        if !self.is_empty() {
             // SAFETY: what is in the graveyard belongs to whoever takes it out.
             unsafe { Bin::immediate().put_all(self.take()) };
         }
@@ -60,6 +65,15 @@ pub(super) static HEAP: Graveyard = graveyard!();
 #[cfg(cancel_tree_loom)]
 loom::lazy_static! {
     pub(super) static ref HEAP: Graveyard = graveyard!();
+}
+
+/// Whether [`empty_graveyard`] of the heap would find anything.
+#[inline]
+pub(in super::super) fn cancels_have_left_something() -> bool {
+    #[cfg(feature = "alloc")]
+    return !HEAP.is_empty();
+    #[cfg(not(feature = "alloc"))]
+    false
 }
 
 /// Ends what cancels have left behind in this home. When there is nothing, one relaxed load.

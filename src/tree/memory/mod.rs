@@ -19,6 +19,7 @@ mod home;
 mod model;
 mod pool;
 
+pub(super) use self::graveyard::cancels_have_left_something;
 pub(crate) use self::graveyard::empty_graveyard;
 #[cfg(feature = "alloc")]
 pub(crate) use self::heap::Heap;
@@ -182,6 +183,22 @@ impl Drop for Bin {
         if !self.first.is_null() || !self.orphans.is_null() {
             self.empty();
         }
+    }
+}
+
+/// Frees a node at once, unless it has a cause that has to be given back. True if so.
+///
+/// # Safety
+/// As [`Bin::put`], for a node without a tail and without detached callbacks.
+#[inline(always)]
+pub(super) unsafe fn free_if_plain(node: *mut Node) -> bool {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let plain = !at(node).reason.is_counted();
+        if plain {
+            free_plain(node);
+        }
+        plain
     }
 }
 
