@@ -11,7 +11,7 @@ is no longer found, fails the run. What a weakened ordering may do without being
 its reason; nothing else may survive.
 """
 
-import argparse, os, pathlib, re, shutil, subprocess, sys, tempfile, time
+import argparse, concurrent.futures, os, pathlib, queue, re, shutil, subprocess, sys, tempfile, time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -263,25 +263,29 @@ def main():
     options.add_argument("--orderings", action="store_true")
     options.add_argument("--seconds", type=int, default=1200, help="limit for one run of the models")
     options.add_argument("--only", help="binaries of the models, where some are enough: cancel,drop,…")
+    options.add_argument("--jobs", type=int, default=os.cpu_count(), help="twins that are tried at the same time")
     options.add_argument("name", nargs="?", default="")
     options = options.parse_args()
-    copy = pathlib.Path(os.environ.get("CALIBRATE_DIR") or tempfile.mkdtemp(prefix="calibrate-"))
-    for part in ("src", "loom-tests/tests", "tests/support"):
-        shutil.rmtree(copy / part, ignore_errors=True)
-    for part in ("src", "loom-tests", "tests/support"):
-        shutil.copytree(ROOT / part, copy / part, dirs_exist_ok=True, ignore=shutil.ignore_patterns("target"))
-    shutil.copy(ROOT / "README.md", copy / "README.md")
     env = os.environ | {"RUST_BACKTRACE": "0", "CARGO_TERM_COLOR": "never"}
-    manifest = ["--manifest-path", str(copy / "loom-tests/Cargo.toml")]
+    folder = pathlib.Path(os.environ.get("CALIBRATE_DIR") or tempfile.mkdtemp(prefix="calibrate-"))
+
+    def copy_of_the_tree(number):
+        copy = folder / str(number)
+        for part in ("src", "loom-tests/tests", "tests/support"):
+            shutil.rmtree(copy / part, ignore_errors=True)
+        for part in ("src", "loom-tests", "tests/support"):
+            shutil.copytree(ROOT / part, copy / part, dirs_exist_ok=True, ignore=shutil.ignore_patterns("target"))
+        shutil.copy(ROOT / "README.md", copy / "README.md")
+        return copy
 
     def target(binary):
         return ["--lib"] if binary == "lib" else ["--test", binary]
 
-    def models(*which):
+    def models(copy, *which):
         """The output of the models, or of the one that is named; None if they do not end."""
         if options.only and not which:
             which = [word for only in options.only.split(",") for word in target(only)]
-        command = ["cargo", "nextest", "run", *manifest, "--fail-fast", *which]
+        command = ["cargo", "nextest", "run", "--manifest-path", str(copy / "loom-tests/Cargo.toml"), "--fail-fast", *which]
         try:
             done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=options.seconds)
         except subprocess.TimeoutExpired:
@@ -298,32 +302,52 @@ def main():
             return f"noticed by {failed[0]}"
         return "SURVIVED" if re.search(r"Summary .* passed", output) else "BROKEN: the models did not run"
 
-    noticed, survived = 0, []
-    for name, model, path, text in orderings() if options.orderings else guards():
-        if options.name not in name:
-            continue
+    def try_twin(copy, name, model, path, text):
+        """What the models say of one broken twin, made in that copy of the tree."""
         original = (copy / path).read_text()
         (copy / path).write_text(text)
-        start = time.time()
         try:
             verdict = "SURVIVED"
             if model:
                 binary, test = model.split()
-                verdict = verdict_of(output := models(*target(binary), "-E", f"test(={test})"))
+                verdict = verdict_of(output := models(copy, *target(binary), "-E", f"test(={test})"))
             if verdict == "SURVIVED":
-                verdict = verdict_of(output := models())
+                verdict = verdict_of(output := models(copy))
                 verdict += f" (not by {model})" if model else ""
         finally:
             (copy / path).write_text(original)
         if verdict.startswith("SURVIVED") and any(all(part in name for part in argued[:3]) for argued in ARGUED):
             verdict = "argued"
-        noticed += verdict.startswith("noticed")
-        if verdict.startswith(("SURVIVED", "BROKEN")):
-            survived.append(name)
-            if verdict.startswith("BROKEN"):
-                print(output[-1500:])
-        print(f"{name}: {verdict} [{time.time() - start:.0f} s]", flush=True)
-    print(f"{noticed} noticed, {len(survived)} not")
+        return verdict, output
+
+    twins = queue.SimpleQueue()
+    for twin in orderings() if options.orderings else guards():
+        if options.name in twin[0]:
+            twins.put(twin)
+    noticed, survived = [], []
+
+    def work(number):
+        copy = copy_of_the_tree(number)
+        while True:
+            try:
+                name, *twin = twins.get_nowait()
+            except queue.Empty:
+                return
+            start = time.time()
+            verdict, output = try_twin(copy, name, *twin)
+            if verdict.startswith("noticed"):
+                noticed.append(name)
+            if verdict.startswith(("SURVIVED", "BROKEN")):
+                survived.append(name)
+                if verdict.startswith("BROKEN"):
+                    print(output[-1500:])
+            print(f"{name}: {verdict} [{time.time() - start:.0f} s]", flush=True)
+
+    # Each compiles one crate at a time, so there is a core for each.
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for done in [pool.submit(work, number) for number in range(min(options.jobs, twins.qsize()))]:
+            done.result()
+    print(f"{len(noticed)} noticed, {len(survived)} not")
     sys.exit(bool(survived))
 
 

@@ -119,6 +119,10 @@ pub(crate) fn contest<const M: usize>(options: &Options, plan: Plan, mut entries
 }
 
 fn calibrate<const M: usize>(run: &mut Run<M>, plan: Plan) -> u64 {
+    if !plan.goal.is_zero() {
+        // Not counted: what has to be done once only, however often the scenario is repeated.
+        run(1);
+    }
     let mut repeat = 1;
     loop {
         let samples = run(repeat);

@@ -135,14 +135,12 @@ fn memory(out: &mut String, footprints: &[Footprint]) {
         .expect("a string takes it");
     writeln!(out, "| | {} |\n|---|{}", NAMES.join(" | "), "---:|".repeat(NAMES.len())).expect("a string takes it");
     for footprint in footprints {
-        let cells: Vec<String> = footprint
-            .figures
-            .iter()
-            .map(|(bytes, allocations)| match allocations {
-                Some(allocations) => format!("{} ({})", number_exact(*bytes), number_exact(*allocations)),
-                None => number_exact(*bytes),
-            })
-            .collect();
+        let cell = |name| match footprint.figures.get(name) {
+            Some((bytes, Some(allocations))) => format!("{} ({})", number_exact(*bytes), number_exact(*allocations)),
+            Some((bytes, None)) => number_exact(*bytes),
+            None => "–".to_owned(),
+        };
+        let cells: Vec<String> = (0..NAMES.len()).map(cell).collect();
         writeln!(out, "| {} | {} |", footprint.title, cells.join(" | ")).expect("a string takes it");
     }
 }

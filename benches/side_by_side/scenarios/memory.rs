@@ -6,7 +6,7 @@ use crate::naive::Naive;
 use crate::tokens::{Token, poll_once};
 use std::pin::{Pin, pin};
 
-/// One row: bytes and allocations for each token, in the order of the table's columns.
+/// One row: bytes and allocations for each token that can do it, in the order of the table's columns.
 pub(crate) struct Footprint {
     pub(crate) title: String,
     pub(crate) figures: Vec<(f64, Option<f64>)>,
@@ -32,6 +32,11 @@ pub(crate) fn footprints(bench: &Bench) -> Vec<Footprint> {
             }
         };
     }
+    macro_rules! only_ours {
+        ($title:expr, $figure:ident) => {
+            Footprint { title: $title.to_owned(), figures: vec![$figure()] }
+        };
+    }
     vec![
         row!("a handle", handle),
         row!("a token alone", token),
@@ -44,6 +49,9 @@ pub(crate) fn footprints(bench: &Bench) -> Vec<Footprint> {
         row!("… the second", second_again),
         row!(format!("`cancel` of {MANY} children, per child"), cancel),
         row!("kept by `t = t.child_token()`, per step", rolling),
+        only_ours!("a registration of a callback without captures", registration),
+        only_ours!("a child with a timeout, on the default timer", timeout),
+        only_ours!("… and what it leaves when it is dropped", timeout_again),
     ]
 }
 
@@ -146,4 +154,26 @@ fn rolling<T: Token>() -> Figure {
         }
     });
     each(total)
+}
+
+fn registration() -> Figure {
+    let (token, mut all) = (cancel_tree::CancellationToken::new(), Vec::with_capacity(MANY));
+    each(counted(|| all.extend((0..MANY).map(|_| token.on_cancel(|| ())))))
+}
+
+/// Far enough away.
+const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
+
+fn timeout() -> Figure {
+    let (token, mut all) = (cancel_tree::CancellationToken::new(), Vec::with_capacity(MANY));
+    // The timer's own thread, and what that needs.
+    drop(token.child_with_timeout(HOUR));
+    each(counted(|| all.extend((0..MANY).map(|_| token.child_with_timeout(HOUR)))))
+}
+
+fn timeout_again() -> Figure {
+    let token = cancel_tree::CancellationToken::new();
+    let come_and_go = || (0..MANY).for_each(|_| drop(token.child_with_timeout(HOUR)));
+    come_and_go();
+    each(counted(come_and_go))
 }

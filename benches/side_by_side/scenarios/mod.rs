@@ -1,5 +1,6 @@
 //! The rows.
 
+mod attached;
 mod children;
 mod latency;
 pub(crate) mod memory;
@@ -15,6 +16,7 @@ pub(crate) fn all(bench: &mut Bench) -> Vec<Footprint> {
     children::rows(bench);
     trees::rows(bench);
     waiters::rows(bench);
+    attached::rows(bench);
     latency::rows(bench);
     // Last: while it counts, the allocator is slow.
     memory::footprints(bench)
