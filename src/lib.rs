@@ -33,6 +33,8 @@ mod cancel_when;
 // Its values are in an `Arc`, which targets without compare-and-swap do not have.
 #[cfg(all(feature = "alloc", target_has_atomic = "ptr", not(cancel_tree_loom)))]
 pub mod context;
+#[cfg(doc)]
+pub mod figures;
 pub mod future;
 pub mod time;
 
