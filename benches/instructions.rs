@@ -11,7 +11,7 @@ use std::task::{Context, Waker};
 /// How many calls, or nodes, a figure is the average of; `instructions.sh` divides by it.
 const MANY: usize = 1_000;
 
-type Rows = [(&'static str, fn()); 15];
+type Rows = [(&'static str, fn()); 16];
 
 fn main() {
     // Cargo and test runners pass options, which are none of ours.
@@ -132,6 +132,11 @@ macro_rules! rows {
                 }),
                 ("create_drop", || {
                     let parent = CancellationToken::new();
+                    often(|| drop(parent.child_token()), || $create_drop(black_box(&parent)));
+                }),
+                ("create_drop_newest", || {
+                    let parent = CancellationToken::new();
+                    let _siblings: Vec<_> = (0..10).map(|_| parent.child_token()).collect();
                     often(|| drop(parent.child_token()), || $create_drop(black_box(&parent)));
                 }),
                 ("create_drop_oldest", || {

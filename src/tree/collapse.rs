@@ -16,8 +16,9 @@
 //! the collapse needless; so it is never waited for: the relay is unpinned and left as it is.
 
 use super::head::{Head, MARKED, PRUNING};
+use super::list::{replace, unlink};
 use super::memory::Bin;
-use super::prune::{Relays, Unlinked, prune, replace, unlink};
+use super::prune::{Relays, Unlinked, prune};
 use super::state::{CHILD, State};
 use super::{Node, at, next_of};
 use crate::primitives::{Acquire, Relaxed, Release, Word};

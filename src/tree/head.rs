@@ -59,10 +59,10 @@ impl Head {
     pub(super) fn is_empty(self) -> bool {
         self.first().is_null()
     }
-    /// `node` is the first of the list, no cancel has come, and no pruner is inside.
+    /// No cancel has come, and no pruner is inside.
     #[inline]
-    pub(super) fn is_undisturbed(self, node: *mut Node) -> bool {
-        self.0.addr() & !WAITED == node.addr()
+    pub(super) fn is_undisturbed(self) -> bool {
+        self.0.addr() & (CANCELLED | PRUNING) == 0
     }
     #[inline]
     pub(super) fn is_cancelled(self) -> bool {

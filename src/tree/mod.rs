@@ -130,6 +130,7 @@ mod foreign;
 mod handle;
 mod head;
 mod linked;
+mod list;
 pub(crate) mod memory;
 mod prune;
 mod reason;

@@ -6,6 +6,7 @@
 
 use super::collapse::{collapse, unpin_or_bury};
 use super::head::{Head, MARKED, PRUNING};
+use super::list::{forget_prev, unlink};
 use super::memory::Bin;
 use super::release::hand_over;
 use super::sweep::sweep;
@@ -32,39 +33,109 @@ pub(super) enum Relays {
 pub(super) unsafe fn reap(parent: *mut Node, node: *mut Node, bin: &mut Bin) -> Word {
     // SAFETY: the caller's contract. Relaxed: whether it is pinned is settled, by us or by who acquired it for us.
     unsafe {
-        let dead = !at(node).state.load(Relaxed).is_pinned();
-        if dead && unlink_only_child(parent, node) {
+        if at(node).state.load(Relaxed).is_pinned() {
+            return reap_among_others(parent, node, bin);
+        }
+        if unlink_only_child(parent, node) {
             bin.put(node);
             return 0;
         }
-        reap_among_others(parent, node, dead, bin)
+        match unlink_among_siblings(parent, node) {
+            Unlinking::Done => {
+                bin.put(node);
+                0
+            }
+            Unlinking::NotBegun => reap_among_others(parent, node, bin),
+            Unlinking::Disturbed(unlinked) => prune_after(parent, node, unlinked, bin),
+        }
     }
 }
 
-/// Takes a dead node out of its parent's list by one step, if it is the only one there and nobody is at work on the list.
+/// Takes a dead node out of its parent's list by one step, if it is the only one there, and nobody is at work on that.
 ///
-/// The caller need not become the pruner, because nothing of the list has to be read or written but the head. (A `next` that is
-/// null stays so: new nodes come in front, and no pruner moves a dead one.)
+/// Nobody need become the pruner, because nothing of the list has to be read or written but the head. (A `next` that is null
+/// stays so: new nodes come in front, and no pruner moves a dead one.)
 ///
 /// # Safety
-/// As [`reap`]; the node is dead, not pinned, and the caller's to free if this says true.
+/// As [`reap`], for a node that is dead and not pinned; it is the caller's to free if this says true.
 #[inline]
 pub(super) unsafe fn unlink_only_child(parent: *mut Node, node: *mut Node) -> bool {
     // SAFETY: the caller's contract.
     unsafe {
         let head = at(parent).head.load(Relaxed);
-        head.is_undisturbed(node)
+        head.is_undisturbed()
+            && ptr::eq(head.first(), node)
             && next_of(node).is_null()
-            // Acquire, Release (E2): as a pruner's step in and his step out. No cancel has come, so no walker can be on the node, or
-            // ever reach it (I5).
+            // Acquire, Release (E2): as a pruner's step in and his step out. No cancel has come, so no walker can be on the
+            // node, or ever reach it (I5).
             && at(parent).head.replace(head, head.with_first(ptr::null_mut()), AcqRel, Relaxed).is_ok()
     }
 }
 
+/// What came of [`unlink_among_siblings`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unlinking {
+    /// The node is out of the list, and the caller's to free.
+    Done,
+    /// Somebody is at work on the list, or was at that moment.
+    NotBegun,
+    /// Somebody came meanwhile: the caller is the pruner, and goes on with [`prune_after`]. Whether the node is out of the list.
+    Disturbed(bool),
+}
+
+/// Takes a dead node out of its parent's list, if nobody is at work on that, and nobody comes.
+///
 /// # Safety
-/// As [`reap`]. `dead`: the node is not pinned.
+/// As [`unlink_only_child`], if this says [`Done`](Unlinking::Done).
+#[inline]
+pub(super) unsafe fn unlink_among_siblings(parent: *mut Node, node: *mut Node) -> Unlinking {
+    // SAFETY: the caller's contract; while we are the pruner, the list is ours (I9). After the step out nothing is touched.
+    unsafe {
+        let head = at(parent).head.load(Relaxed);
+        // Acquire (E2): what the previous pruners wrote to the list.
+        if !head.is_undisturbed() || at(parent).head.replace(head, head.with(PRUNING), Acquire, Relaxed).is_err() {
+            return Unlinking::NotBegun;
+        }
+        let first = ptr::eq(head.first(), node);
+        let left = if first {
+            let next = next_of(node);
+            forget_prev(next);
+            // Release (E2, E12): as in `leave` and `at_the_front`, by one step.
+            at(parent).head.replace(head.with(PRUNING), head.with_first(next), Release, Relaxed).is_ok()
+        } else {
+            unlink(parent, node);
+            leave(parent, head.with(PRUNING))
+        };
+        if left { Unlinking::Done } else { Unlinking::Disturbed(!first) }
+    }
+}
+
+/// [`reap`], after [`unlink_among_siblings`] has been disturbed.
+///
+/// # Safety
+/// As [`reap`]; and the caller holds PRUNING of `parent`, and gives it up.
+#[cold]
 #[inline(never)]
-unsafe fn reap_among_others(parent: *mut Node, node: *mut Node, dead: bool, bin: &mut Bin) -> Word {
+pub(super) unsafe fn prune_after(parent: *mut Node, node: *mut Node, unlinked: bool, bin: &mut Bin) -> Word {
+    // SAFETY: the caller's contract; the node is dead, and its `link` the caller's (I12).
+    unsafe {
+        if unlinked {
+            let mut nodes = Unlinked::none();
+            nodes.add(node);
+            prune_on(parent, ptr::null_mut(), nodes, Relays::Collapse, bin)
+        } else {
+            at(node).link.with_mut(|link| *link = ptr::null_mut());
+            prune(parent, node, Relays::Collapse, bin)
+        }
+    }
+}
+
+/// [`reap`], whoever is at work.
+///
+/// # Safety
+/// As [`reap`].
+#[inline(never)]
+unsafe fn reap_among_others(parent: *mut Node, node: *mut Node, bin: &mut Bin) -> Word {
     // SAFETY: `parent` by the caller's claim; `node` by his duty until it is pushed or handed over.
     unsafe {
         let mut head = at(parent).head.load(Relaxed);
@@ -78,21 +149,6 @@ unsafe fn reap_among_others(parent: *mut Node, node: *mut Node, dead: bool, bin:
             // Acquire (E2): what the previous pruners wrote to the list.
             match at(parent).head.replace(head, head.with(PRUNING), Acquire, Relaxed) {
                 Ok(()) => {
-                    let first = ptr::eq(head.first(), node);
-                    if dead && first && unlink_first_and_leave(parent, node, head) {
-                        bin.put(node);
-                        return 0;
-                    }
-                    if dead && !first {
-                        unlink(parent, node);
-                        if leave(parent, head.with(PRUNING)) {
-                            bin.put(node);
-                            return 0;
-                        }
-                        let mut unlinked = Unlinked::none();
-                        unlinked.add(node);
-                        return prune_on(parent, ptr::null_mut(), unlinked, Relays::Collapse, bin);
-                    }
                     at(node).link.with_mut(|link| *link = ptr::null_mut());
                     return prune(parent, node, Relays::Collapse, bin);
                 }
@@ -278,119 +334,5 @@ impl Unlinked {
         // SAFETY: the caller's contract makes `link` ours (I12).
         unsafe { at(node).link.with_mut(|link| *link = self.0) };
         self.0 = node;
-    }
-}
-
-/// Takes a node out of the list; it keeps its `next` (I4).
-///
-/// # Safety
-/// The caller holds PRUNING of `parent`; `node` is in its list.
-pub(super) unsafe fn unlink(parent: *mut Node, node: *mut Node) {
-    // SAFETY: the caller's contract.
-    unsafe {
-        let next = next_of(node);
-        if at_the_front(parent, node, next, next) {
-            return;
-        }
-        let prev = at(node).prev.with(|prev| *prev);
-        // Release (E12): `next` may be an heir that only its place in the list has published.
-        at(prev).next.store(next, Release);
-        if !next.is_null() {
-            at(next).prev.with_mut(|link| *link = prev);
-        }
-    }
-}
-
-/// Puts `heir` in the place of `node`, which keeps its `next` (I4). `heir.next` is `node.next` already.
-///
-/// # Safety
-/// As [`unlink`]; the caller keeps `heir` by its pin, and its `prev` is the caller's.
-pub(super) unsafe fn replace(parent: *mut Node, node: *mut Node, heir: *mut Node) {
-    // SAFETY: the caller's contract.
-    unsafe {
-        let next = next_of(node);
-        at(heir).prev.with_mut(|link| *link = ptr::null_mut());
-        if at_the_front(parent, node, next, heir) {
-            return;
-        }
-        let prev = at(node).prev.with(|prev| *prev);
-        at(heir).prev.with_mut(|link| *link = prev);
-        // Release (E12): the heir's new `next` and `parent`.
-        at(prev).next.store(heir, Release);
-        if !next.is_null() {
-            at(next).prev.with_mut(|link| *link = heir);
-        }
-    }
-}
-
-/// If `node` is the first of the list, makes `heir` the first instead. If not, sees to it that `node` has a `prev`.
-///
-/// # Safety
-/// As [`unlink`].
-unsafe fn at_the_front(parent: *mut Node, node: *mut Node, next: *mut Node, heir: *mut Node) -> bool {
-    // SAFETY: PRUNING makes `prev` ours (I9).
-    unsafe {
-        if at(node).prev.with(|prev| !(*prev).is_null()) {
-            return false;
-        }
-        forget_prev(next);
-        let mut head = at(parent).head.load(Relaxed);
-        while ptr::eq(head.first(), node) {
-            // Release (E12): the heir's fields, for walkers and pruners that come by the head. Allowed on a cancelled
-            // node too: walkers find `node` in limbo.
-            match at(parent).head.replace(head, head.with_first(heir), Release, Relaxed) {
-                Ok(()) => return true,
-                Err(newer) => head = newer,
-            }
-        }
-        give_prevs(parent);
-        false
-    }
-}
-
-/// Before a node whose `prev` is not known leaves the list: nor is that of the `next` one from now on. True to I14 also
-/// while the node still stands.
-///
-/// # Safety
-/// As [`unlink`].
-unsafe fn forget_prev(next: *mut Node) {
-    if !next.is_null() {
-        // SAFETY: PRUNING makes `prev` ours (I9), and keeps the nodes in the list.
-        unsafe { at(next).prev.with_mut(|prev| *prev = ptr::null_mut()) };
-    }
-}
-
-/// Gives every node but the first its `prev`. Each node gets it once, so this is O(1) amortised over the pushes.
-///
-/// # Safety
-/// As [`unlink`].
-unsafe fn give_prevs(parent: *mut Node) {
-    // SAFETY: PRUNING makes `prev` ours, and keeps the nodes in the list (I9).
-    unsafe {
-        // Acquire (E1): the fields of the nodes pushed since.
-        let mut node = at(parent).head.load(Acquire).first();
-        loop {
-            let next = next_of(node);
-            // From the first that has one on, all have one (I14).
-            if next.is_null() || at(next).prev.with(|prev| !(*prev).is_null()) {
-                break;
-            }
-            at(next).prev.with_mut(|prev| *prev = node);
-            node = next;
-        }
-    }
-}
-
-/// The pruner's way out if the node that brought him is the first of the list: one step unlinks it and leaves.
-///
-/// # Safety
-/// The caller has just changed the parent's head from `head` by adding PRUNING; `node` is dead and first in the list.
-unsafe fn unlink_first_and_leave(parent: *mut Node, node: *mut Node, head: Head) -> bool {
-    // SAFETY: PRUNING makes the list ours (I9), until the step that gives it up. Nothing is touched after it.
-    unsafe {
-        let next = next_of(node);
-        forget_prev(next);
-        // Release (E2, E12): as in `prune` and `at_the_front`.
-        at(parent).head.replace(head.with(PRUNING), head.with_first(next), Release, Relaxed).is_ok()
     }
 }

@@ -1,7 +1,7 @@
 //! Giving claims back: the end of nodes, and what it obliges to. Iterative: it climbs, over nodes that have died.
 
 use super::memory::{Bin, cancels_have_left_something, empty_graveyard, free_if_plain, home_of};
-use super::prune::{reap, unlink_only_child};
+use super::prune::{Unlinking, prune_after, reap, unlink_among_siblings, unlink_only_child};
 use super::state::{CHILD, Duty, HANDLE, State};
 use super::sweep::dissolve;
 use super::{Node, at};
@@ -66,38 +66,13 @@ pub(super) unsafe fn release_handle(node: *mut Node) {
 
 /// Gives back a handle on a node without a tail that seems to have no other.
 ///
+/// The common ends, without a loop: those of a leaf, whose parent has handles if it has one, in a list where nobody is at work. What is
+/// to be said of each step stands in [`settle`] and what that calls.
+///
 /// # Safety
 /// As [`release`].
 #[inline(never)]
 unsafe fn release_last(node: *mut Node, seen: State) {
-    /// # Safety
-    /// As [`release`].
-    #[inline(never)]
-    unsafe fn release_thoroughly(node: *mut Node, claims: Word) {
-        // SAFETY: the caller's contract.
-        unsafe { settle(node, at(node).state.release(claims), &mut Bin::immediate()) };
-    }
-    /// # Safety
-    /// As [`settle`].
-    #[inline(never)]
-    unsafe fn bury(node: *mut Node) {
-        // SAFETY: the caller's contract.
-        unsafe { settle(node, Duty::Bury, &mut Bin::immediate()) };
-    }
-    /// # Safety
-    /// As [`Bin::put`]; the node's claim on `parent` is the caller's.
-    #[cold]
-    #[inline(never)]
-    unsafe fn end(node: *mut Node, parent: *mut Node) {
-        let mut bin = Bin::immediate();
-        // SAFETY: the caller's contract. What the node owned is dropped last.
-        unsafe {
-            bin.put(node);
-            settle(parent, at(parent).state.release(CHILD), &mut bin);
-        }
-    }
-    // The common end, without a loop: a leaf without a parent, or an only child whose parent has handles. What is to be said of
-    // each step stands in `settle` and what that calls.
     // SAFETY: as in `settle`.
     unsafe {
         if !at(node).state.release_leaf(seen) {
@@ -111,16 +86,78 @@ unsafe fn release_last(node: *mut Node, seen: State) {
         }
         let parent = at(node).parent.load(Relaxed);
         if !unlink_only_child(parent, node) {
-            return bury(node);
+            return bury_among_siblings(node, parent);
         }
+        end_unlinked(node, parent);
+    }
+}
+
+/// # Safety
+/// The caller has the duty to bury `node`, a leaf without a tail, in the list of `parent`.
+#[inline(never)]
+unsafe fn bury_among_siblings(node: *mut Node, parent: *mut Node) {
+    // SAFETY: as in `settle`.
+    unsafe {
+        match unlink_among_siblings(parent, node) {
+            Unlinking::Done => end_unlinked(node, parent),
+            Unlinking::NotBegun => settle_at_once(node, Duty::Bury),
+            Unlinking::Disturbed(unlinked) => {
+                let mut bin = Bin::immediate();
+                let claims = CHILD * (1 + prune_after(parent, node, unlinked, &mut bin));
+                settle(parent, at(parent).state.release(claims), &mut bin);
+            }
+        }
+    }
+}
+
+/// Frees a dead leaf without a tail, and gives its claim on its parent back.
+///
+/// # Safety
+/// As [`Bin::put`]; the claim on `parent` is the caller's.
+#[inline(always)]
+unsafe fn end_unlinked(node: *mut Node, parent: *mut Node) {
+    /// # Safety
+    /// As [`end_unlinked`].
+    #[cold]
+    #[inline(never)]
+    unsafe fn end_with_cause(node: *mut Node, parent: *mut Node) {
+        let mut bin = Bin::immediate();
+        // SAFETY: the caller's contract. What the node owned is dropped last.
+        unsafe {
+            bin.put(node);
+            settle(parent, at(parent).state.release(CHILD), &mut bin);
+        }
+    }
+    // SAFETY: the caller's contract.
+    unsafe {
         if !free_if_plain(node) {
-            return end(node, parent);
+            return end_with_cause(node, parent);
         }
         let seen = at(parent).state.load(Relaxed);
         if !at(parent).state.release_child_of_held(seen) {
             release_thoroughly(parent, CHILD);
         }
     }
+}
+
+/// As [`release`]. Frees at once.
+///
+/// # Safety
+/// As [`release`].
+#[inline(never)]
+unsafe fn release_thoroughly(node: *mut Node, claims: Word) {
+    // SAFETY: the caller's contract.
+    unsafe { settle(node, at(node).state.release(claims), &mut Bin::immediate()) };
+}
+
+/// As [`settle`]. Frees at once.
+///
+/// # Safety
+/// As [`settle`].
+#[inline(never)]
+unsafe fn settle_at_once(node: *mut Node, duty: Duty) {
+    // SAFETY: the caller's contract.
+    unsafe { settle(node, duty, &mut Bin::immediate()) };
 }
 
 /// Does the duty for `node`, and those that come of it further up.
