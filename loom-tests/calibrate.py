@@ -123,7 +123,9 @@ GUARDS = [
     ("what_is_announced_is_heeded", "reason a_childs_own_reason_beside_a_plain_cancel_is_decided_once_and_final",
      "cancel.rs", "&& head.is_bare() &&", "&& head.without(super::head::WAITED).is_bare() &&"),
     ("what_stays_has_its_reason_first", "linked an_alarm_that_fires_while_it_is_armed_and_a_cancel_decide_between_them",
-     "cancel.rs", " && !at(node).state.load(Relaxed).stays() {", " {"),
+     "cancel.rs", "head.is_bare() && !at(node).state.load(Relaxed).stays() {", "head.is_bare() {"),
+    ("what_stays_is_passed_on_the_way", "linked an_alarm_that_fires_while_it_is_armed_has_a_younger_sibling",
+     "cancel.rs", "is_childless(node) && !at(node).state.load(Relaxed).stays() {", "is_childless(node) {"),
     ("only_the_plain_reason_comes_after_the_mark", "reason a_child_created_below_a_cancel_has_its_reason",
      "cancel.rs", "if reason.is_plain() && head.is_bare()", "if head.is_bare()"),
     ("done_is_not_flagged", "cancel a_cancel_of_what_has_no_children_that_races_its_parents_returns_with_it_cancelled",
@@ -232,6 +234,8 @@ ARGUED = [
     ("prune.rs", "Acquire->Relaxed", "head.without(MARKED), Acquire, Relaxed", "E4: the other side of it"),
     ("prune.rs", "Release->Relaxed", "at(prev).next.store(next, Release)", "E12: `next` may be an heir that came into the list"
      " in the same session, and the walker one that was there before: three actors, three preemptions"),
+    ("cancel.rs", "Acquire->Relaxed", "let state = at(root).state.load(Acquire)", "E10: a node that has left its list has its reason, but"
+     " elsewhere another could come before that in the word's order; loom's read-modify-writes always read the newest value"),
     ("fixed/place.rs", "AcqRel->Acquire", "compare_exchange(FREE, BUSY", "a place freed, and then one before it taken: elsewhere both could be"
      " found taken by one alarm; loom's read-modify-writes, the failed ones too, always read the newest value"),
     ("fixed/place.rs", "Acquire->Relaxed", "compare_exchange(FREE, BUSY", "the other side of it"),

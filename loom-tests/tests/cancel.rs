@@ -163,8 +163,9 @@ fn who_makes_a_child_that_is_born_cancelled_finds_its_parent_cancelled() {
 
 #[test]
 fn who_is_ready_finds_the_token_cancelled() {
-    explore("write and cancel root, wait for the child", 4, 50, || {
+    explore("write and cancel root, wait for the elder child", 4, 50, || {
         let tokens = pair();
+        let _younger = tokens[0].child_token();
         let ([root, _], [_, child]) = (kept(&tokens), kept(&tokens));
         let written = Arc::new(AtomicUsize::new(0));
         let for_canceller = written.clone();

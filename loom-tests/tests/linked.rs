@@ -242,15 +242,16 @@ fn a_parent_is_cancelled_while_a_timer_is_armed() {
     });
 }
 
-/// Fires when it is armed, before anybody waits for the token.
+/// Fires when it is armed, before anybody waits for the token; and before that makes a younger child, if there is a parent.
 #[derive(Clone)]
-struct AtOnce(Arc<Mutex<Option<bool>>>);
+struct AtOnce(Arc<Mutex<Option<bool>>>, Option<Arc<CancellationToken>>);
 impl Timer for AtOnce {
     type Armed = ();
     fn now(&self) -> Duration {
         Duration::ZERO
     }
     fn arm(&self, _: Duration, alarm: Alarm) {
+        let _younger = self.1.as_ref().map(|parent| parent.child_token());
         let fired = alarm.fire();
         *self.0.lock().unwrap() = Some(fired);
     }
@@ -259,25 +260,32 @@ impl Timer for AtOnce {
 
 #[test]
 fn an_alarm_that_fires_while_it_is_armed_and_a_cancel_decide_between_them() {
-    explore("arm and fire, cancel", 4, 50, || {
-        let timer = AtOnce(Arc::new(Mutex::new(None)));
-        let root = Arc::new(CancellationToken::new());
-        let (other, parent, arms) = (root.clone(), root.clone(), timer.clone());
-        let made = Arc::new(Mutex::new(None));
-        let makes = made.clone();
-        together([
-            actor!({
-                let timed = parent.child_with_timer(&arms, LATER);
-                let kind = timed.reason().map(|reason| reason.kind());
-                *makes.lock().unwrap() = Some((timed, kind));
-            }),
-            actor!(other.cancel()),
-        ]);
-        let (timed, kind) = made.lock().unwrap().take().unwrap();
-        assert_eq!(timed.reason().map(|reason| reason.kind()), kind, "a reason changed");
-        let late = kind == Some(CancelKind::DeadlineExceeded);
-        assert_eq!(late, timer.0.lock().unwrap().unwrap_or(false), "the alarm was told otherwise");
-    });
+    explore("arm and fire, cancel", 4, 50, || armed_at_once(false));
+}
+
+#[test]
+fn an_alarm_that_fires_while_it_is_armed_has_a_younger_sibling() {
+    explore("arm and fire behind another, cancel", 3, 50, || armed_at_once(true));
+}
+
+fn armed_at_once(behind_another: bool) {
+    let root = Arc::new(CancellationToken::new());
+    let timer = AtOnce(Arc::default(), behind_another.then(|| root.clone()));
+    let (other, parent, arms) = (root.clone(), root.clone(), timer.clone());
+    let made = Arc::new(Mutex::new(None));
+    let makes = made.clone();
+    together([
+        actor!({
+            let timed = parent.child_with_timer(&arms, LATER);
+            let kind = timed.reason().map(|reason| reason.kind());
+            *makes.lock().unwrap() = Some((timed, kind));
+        }),
+        actor!(other.cancel()),
+    ]);
+    let (timed, kind) = made.lock().unwrap().take().unwrap();
+    assert_eq!(timed.reason().map(|reason| reason.kind()), kind, "a reason changed");
+    let late = kind == Some(CancelKind::DeadlineExceeded);
+    assert_eq!(late, timer.0.lock().unwrap().unwrap_or(false), "the alarm was told otherwise");
 }
 
 #[test]

@@ -177,6 +177,7 @@ fn a_reason_and_none_for_a_child_beside_a_plain_cancel_of_its_parent() {
             let child = root.child_token();
             [root, child].map(Arc::new)
         };
+        let younger = tokens[0].child_token();
         let a = Named::new("a", &live);
         let ([root, _], [_, child1], [_, child2]) = (kept(&tokens), kept(&tokens), kept(&tokens));
         let found = Arc::new(Mutex::new(None));
@@ -194,7 +195,7 @@ fn a_reason_and_none_for_a_child_beside_a_plain_cancel_of_its_parent() {
             }),
         ]);
         assert_eq!(why(&tokens[1]), *found.lock().unwrap(), "a reason changed");
-        drop(tokens);
+        drop((tokens, younger));
         assert_eq!(live.load(Ordering::Relaxed), 0, "a cause is left");
     });
 }

@@ -5,6 +5,7 @@
 //! another; who changes a node's CANCELLED from 0 to 1 has its waker to wake (I8). A canceller is counted as a visitor of
 //! each list that it is inside of; the last visitor to leave sees to the sweep.
 
+use super::ahead::Ahead;
 use super::head::{CANCELLED, Head, MARKED};
 use super::memory::Bin;
 use super::reason::{Reason, Word};
@@ -77,6 +78,8 @@ enum Mark {
     Enter { first: *mut Node },
     /// Nothing below it, or all of it is flagged.
     Skip,
+    /// The same, by us and by the short way: perhaps also for what follows.
+    Childless,
     /// It has been replaced by this one.
     Alias(*mut Node),
 }
@@ -112,6 +115,12 @@ pub(super) unsafe fn walk(root: *mut Node, waited: &mut Waited, bin: &mut Bin) {
                 }
                 // It was found in this list, where it stays; so its `next` is that of this list (E1, E12).
                 Mark::Skip => node = next_of(node),
+                Mark::Childless => {
+                    node = next_of(node);
+                    if is_childless(node) {
+                        node = mark_childless(node);
+                    }
+                }
                 Mark::Alias(heir) => {
                     match mark_heir(heir, reason, waited) {
                         (heir, Mark::Enter { first }) => (owner, node) = (heir, first),
@@ -161,6 +170,40 @@ unsafe fn mark_heir(mut heir: *mut Node, reason: Word, waited: &mut Waited) -> (
     }
 }
 
+/// The short way, for as many nodes on end as have no children and were never waited for, as most in a wide tree. Returns what
+/// follows them.
+///
+/// # Safety
+/// As [`mark`], for each of them, and for the plain reason.
+#[inline(never)]
+unsafe fn mark_childless(mut node: *mut Node) -> *mut Node {
+    let mut ahead = Ahead::new();
+    // SAFETY: the caller's contract.
+    unsafe {
+        // Relaxed: as in `mark` (calibration `what_stays_is_passed_on_the_way`).
+        while is_childless(node) && !at(node).state.load(Relaxed).stays() {
+            ahead.at(node);
+            // Release (E5): as in `mark_thoroughly`. Nothing to acquire: there is no list to be entered.
+            if at(node).head.replace(Head::EMPTY, frozen(Head::EMPTY), Release, Relaxed).is_err() {
+                break;
+            }
+            at(node).reason.set_plain();
+            node = next_of(node);
+        }
+    }
+    node
+}
+
+/// Not the end of the list, and neither children nor anything else in its head. A first look.
+///
+/// # Safety
+/// As [`mark`], if it is not null.
+#[inline]
+unsafe fn is_childless(node: *mut Node) -> bool {
+    // SAFETY: the caller's contract.
+    unsafe { !node.is_null() && at(node).head.load(Relaxed) == Head::EMPTY }
+}
+
 /// Marks one node, and is then its first visitor; or helps who did, and becomes a further one if there is a reason to.
 ///
 /// # Safety
@@ -171,14 +214,15 @@ unsafe fn mark(node: *mut Node, reason: Word, waited: &mut Waited) -> Mark {
     // SAFETY: the caller's contract.
     unsafe {
         let head = at(node).head.load(Acquire); // Acquire: as there.
-        // The short way (`reason`). Relaxed: STAYS is there from birth. (Calibrations `what_is_announced_is_heeded`,
-        // `what_stays_has_its_reason_first`, `only_the_plain_reason_comes_after_the_mark`.)
+        // The short way (`reason`); the root of a walk has its reason already, and gets it once more. Relaxed: STAYS is there from
+        // birth. (Calibrations `what_is_announced_is_heeded`, `what_stays_has_its_reason_first`,
+        // `only_the_plain_reason_comes_after_the_mark`.)
         if reason.is_plain() && head.is_bare() && !at(node).state.load(Relaxed).stays() {
             let marked = frozen(head);
             // AcqRel: as there. Relaxed: looked at again.
             if at(node).head.replace(head, marked, AcqRel, Relaxed).is_ok() {
                 at(node).reason.set_plain();
-                return Mark::by_us(marked);
+                return if marked.is_done() { Mark::Childless } else { Mark::Enter { first: marked.first() } };
             }
         } else if !head.is_cancelled() && !head.is_forwarded() && !reason.is_counted() {
             at(node).reason.decide(reason);

@@ -122,6 +122,7 @@
 //! when its turn to be woken has come, not in the walk (`wake`). The reason is set before the mark, unless it is the plain one (`reason`). `leave` and the last pruner change the head by compare-and-swap loops instead
 //! of single read-modify-writes, because `AtomicPtr`, which keeps provenance, has no others in this crate's MSRV.
 
+mod ahead;
 mod birth;
 mod callback;
 mod cancel;

@@ -363,7 +363,10 @@ impl AtomicState {
     #[inline]
     pub(super) fn unlink(&self) -> State {
         // AcqRel (E10), with `hand_over`: whoever comes second sees what the first did with the node, and frees it.
-        State(self.0.fetch_and(!LINKED, AcqRel))
+        // A subtraction, which needs no loop: the bit is there, for it is cleared once.
+        let state = State(self.0.fetch_sub(LINKED, AcqRel));
+        debug_assert!(state.is_linked(), "swept twice");
+        state
     }
 
     /// Dropper of a dead node: lets go of it. Returns the state before.

@@ -2,6 +2,7 @@
 //!
 //! Everything below is flagged then, so the children need their parent no longer: each lives on its own handles.
 
+use super::ahead::Ahead;
 use super::memory::Bin;
 use super::release::hand_over;
 use super::{Node, at, next_of};
@@ -26,7 +27,9 @@ pub(super) unsafe fn sweep(parent: *mut Node, bin: &mut Bin) -> Word {
         // Acquire: the children (E1); and what the last pruner has left, or the walks of the visitors, whichever of the two
         // was not us (E9).
         let mut node = at(parent).head.load(Acquire).first();
+        let mut ahead = Ahead::new();
         while !node.is_null() {
+            ahead.at(node);
             let next = next_of(node);
             let state = at(node).state.unlink();
             if state.is_pinned() {
