@@ -5,7 +5,7 @@
 
 mod support;
 
-use cancel_tree::CancellationToken;
+use cancel_tree::{CancellationToken, StaticCause};
 use std::cell::UnsafeCell;
 use std::sync::{Arc, Barrier};
 use std::thread;
@@ -319,6 +319,72 @@ fn children_may_be_dropped_while_their_root_is_cancelled() {
             let left = at_once(jobs);
             assert!(left.iter().flatten().all(CancellationToken::is_cancelled), "C4, C7");
             drop(root);
+        });
+    }
+}
+
+/// C3, C4, C6: children get reasons of their own, wait, and have children, while their parent is cancelled for none.
+#[test]
+fn reasons_of_children_beside_a_plain_cancel_of_their_parent_are_final() {
+    #[derive(Debug)]
+    struct Of(usize);
+    impl std::fmt::Display for Of {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "{}", self.0)
+        }
+    }
+    impl std::error::Error for Of {}
+    static CAUSES: [StaticCause; 2] = [StaticCause::new(&Of(0)), StaticCause::new(&Of(1))];
+
+    /// Whose reason it is; if nobody's, the parent's.
+    fn whose(token: &CancellationToken) -> Option<usize> {
+        let reason = token.reason().expect("it is cancelled");
+        reason.cause().map(|cause| cause.downcast_ref::<Of>().expect("one of these").0)
+    }
+
+    let (rounds, width) = if cfg!(miri) { (2, 4) } else { (200, 300) };
+    for seed in 0..rounds {
+        balanced(|| {
+            let mut random = Random(seed);
+            let root = CancellationToken::new();
+            let children: Arc<Vec<_>> = Arc::new((0..width).map(|_| root.child_token()).collect());
+            let mut jobs: Vec<_> = (0..3)
+                .map(|who| {
+                    let (children, mut order) = (Arc::clone(&children), (0..width).collect::<Vec<_>>());
+                    random.shuffle(&mut order);
+                    job(move || {
+                        let counter = Counter::new();
+                        let seen = order.into_iter().map(|index| {
+                            let child = &children[index];
+                            match CAUSES.get(who) {
+                                Some(cause) => assert_eq!(child.cancel_with(cause), whose(child) == Some(who), "C6"),
+                                None if index % 3 == 0 => child.cancel(),
+                                None if index % 3 == 1 => {
+                                    let born_cancelled = child.child_token().is_cancelled();
+                                    assert!(child.is_cancelled() || !born_cancelled, "C4");
+                                }
+                                None => {
+                                    let ready = counter.poll(&mut child.clone().cancelled_owned()).is_ready();
+                                    assert!(child.is_cancelled() || !ready, "C13");
+                                }
+                            }
+                            assert!(child.is_cancelled() || who == 2 && index % 3 != 0, "C3");
+                            (index, child.is_cancelled().then(|| whose(child)))
+                        });
+                        seen.collect::<Vec<_>>()
+                    })
+                })
+                .collect();
+            let of_root = Arc::clone(&children);
+            jobs.push(job(move || {
+                root.cancel();
+                assert!(of_root.iter().all(CancellationToken::is_cancelled), "C3");
+                of_root.iter().enumerate().map(|(index, child)| (index, Some(whose(child)))).collect()
+            }));
+            random.shuffle(&mut jobs);
+            for (index, seen) in at_once(jobs).into_iter().flatten() {
+                assert!(seen.is_none_or(|seen| seen == whose(&children[index])), "C6: a reason changed");
+            }
         });
     }
 }

@@ -4,8 +4,14 @@ mod support;
 
 use cancel_tree::CancellationToken;
 use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::Arc;
-use support::{explore, kept, together};
+use std::sync::{Arc, Mutex};
+use support::{Counter, explore, kept, poll, together};
+
+fn pair() -> [Arc<CancellationToken>; 2] {
+    let root = CancellationToken::new();
+    let child = root.child_token();
+    [root, child].map(Arc::new)
+}
 
 fn chain() -> [Arc<CancellationToken>; 3] {
     let root = CancellationToken::new();
@@ -88,6 +94,92 @@ fn a_cancel_that_races_an_ancestors_returns_with_its_descendants_cancelled() {
             actor!({
                 root.cancel();
                 assert!(child.is_cancelled() && grandchild.is_cancelled(), "returned too early");
+            }),
+        ]);
+    });
+}
+
+/// What has no children is done by the same step that marks it, and that comes before its reason.
+#[test]
+fn a_cancel_of_what_has_no_children_that_races_its_parents_returns_with_it_cancelled() {
+    explore("cancel leaf, cancel root", 4, 50, || {
+        let tokens = pair();
+        let ([root, child1], [_, child2]) = (kept(&tokens), kept(&tokens));
+        together([
+            actor!({
+                child2.cancel();
+                assert!(child2.is_cancelled(), "returned too early");
+            }),
+            actor!({
+                root.cancel();
+                assert!(child1.is_cancelled(), "returned too early");
+            }),
+        ]);
+    });
+}
+
+#[test]
+fn both_of_two_cancels_return_with_all_children_cancelled() {
+    explore("cancel, cancel, of two children", 2, 500, || {
+        let root = CancellationToken::new();
+        let children = [root.child_token(), root.child_token()];
+        let [first, second] = children;
+        let tokens = [root, first, second].map(Arc::new);
+        let cancel = || {
+            let [root, first, second] = kept(&tokens);
+            actor!({
+                root.cancel();
+                assert!(first.is_cancelled() && second.is_cancelled(), "returned too early");
+            })
+        };
+        together([cancel(), cancel()]);
+    });
+}
+
+#[test]
+fn who_makes_a_child_that_is_born_cancelled_finds_its_parent_cancelled() {
+    explore("write and cancel root, create below", 4, 50, || {
+        let tokens = pair();
+        let ([root, _], [_, child]) = (kept(&tokens), kept(&tokens));
+        let (written, made) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(None)));
+        let (for_canceller, makes) = (written.clone(), made.clone());
+        together([
+            actor!({
+                for_canceller.store(1, Relaxed);
+                root.cancel();
+            }),
+            actor!({
+                let grandchild = child.child_token();
+                if grandchild.is_cancelled() {
+                    assert!(child.is_cancelled(), "born cancelled, and its parent is not");
+                    assert_eq!(written.load(Relaxed), 1, "born cancelled, but what came before is not there");
+                }
+                *makes.lock().unwrap() = Some(grandchild);
+            }),
+        ]);
+        assert!(made.lock().unwrap().take().unwrap().is_cancelled(), "a grandchild was left running");
+    });
+}
+
+#[test]
+fn who_is_ready_finds_the_token_cancelled() {
+    explore("write and cancel root, wait for the elder child", 4, 50, || {
+        let tokens = pair();
+        let _younger = tokens[0].child_token();
+        let ([root, _], [_, child]) = (kept(&tokens), kept(&tokens));
+        let written = Arc::new(AtomicUsize::new(0));
+        let for_canceller = written.clone();
+        let (_counter, waker) = Counter::new();
+        together([
+            actor!({
+                for_canceller.store(1, Relaxed);
+                root.cancel();
+            }),
+            actor!({
+                if poll(&mut child.cancelled(), &waker).is_ready() {
+                    assert!(child.is_cancelled(), "ready, but not cancelled");
+                    assert_eq!(written.load(Relaxed), 1, "ready, but what came before is not there");
+                }
             }),
         ]);
     });

@@ -87,6 +87,24 @@ fn a_linked_token_made_during_a_cancel_is_cancelled() {
 }
 
 #[test]
+fn a_linked_token_made_of_a_child_during_a_cancel_is_cancelled() {
+    explore("any of a child: create, cancel root", 4, 50, || {
+        let root = CancellationToken::new();
+        let child = Arc::new(root.child_token());
+        let (source, linked) = (child.clone(), Arc::new(Mutex::new(None)));
+        let links = linked.clone();
+        together([
+            actor!(root.cancel()),
+            actor!({
+                let linked = CancellationToken::any([&*source]);
+                *links.lock().unwrap() = Some(linked);
+            }),
+        ]);
+        assert!(linked.lock().unwrap().take().unwrap().is_cancelled(), "missed");
+    });
+}
+
+#[test]
 fn a_cancel_goes_on_through_linked_tokens_before_it_wakes() {
     explore("any of any: cancel, drop in between", 3, 100, || {
         let source = CancellationToken::new();
@@ -222,6 +240,52 @@ fn a_parent_is_cancelled_while_a_timer_is_armed() {
         drop(timed);
         assert_eq!(timer.0.drops.load(Relaxed), usize::from(armed));
     });
+}
+
+/// Fires when it is armed, before anybody waits for the token; and before that makes a younger child, if there is a parent.
+#[derive(Clone)]
+struct AtOnce(Arc<Mutex<Option<bool>>>, Option<Arc<CancellationToken>>);
+impl Timer for AtOnce {
+    type Armed = ();
+    fn now(&self) -> Duration {
+        Duration::ZERO
+    }
+    fn arm(&self, _: Duration, alarm: Alarm) {
+        let _younger = self.1.as_ref().map(|parent| parent.child_token());
+        let fired = alarm.fire();
+        *self.0.lock().unwrap() = Some(fired);
+    }
+    fn disarm((): &()) {}
+}
+
+#[test]
+fn an_alarm_that_fires_while_it_is_armed_and_a_cancel_decide_between_them() {
+    explore("arm and fire, cancel", 4, 50, || armed_at_once(false));
+}
+
+#[test]
+fn an_alarm_that_fires_while_it_is_armed_has_a_younger_sibling() {
+    explore("arm and fire behind another, cancel", 3, 50, || armed_at_once(true));
+}
+
+fn armed_at_once(behind_another: bool) {
+    let root = Arc::new(CancellationToken::new());
+    let timer = AtOnce(Arc::default(), behind_another.then(|| root.clone()));
+    let (other, parent, arms) = (root.clone(), root.clone(), timer.clone());
+    let made = Arc::new(Mutex::new(None));
+    let makes = made.clone();
+    together([
+        actor!({
+            let timed = parent.child_with_timer(&arms, LATER);
+            let kind = timed.reason().map(|reason| reason.kind());
+            *makes.lock().unwrap() = Some((timed, kind));
+        }),
+        actor!(other.cancel()),
+    ]);
+    let (timed, kind) = made.lock().unwrap().take().unwrap();
+    assert_eq!(timed.reason().map(|reason| reason.kind()), kind, "a reason changed");
+    let late = kind == Some(CancelKind::DeadlineExceeded);
+    assert_eq!(late, timer.0.lock().unwrap().unwrap_or(false), "the alarm was told otherwise");
 }
 
 #[test]

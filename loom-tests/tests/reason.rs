@@ -3,8 +3,8 @@
 mod support;
 
 use cancel_tree::{CancelKind, CancellationToken};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use support::{Counter, explore, kept, poll, together};
 
 /// A cause that can be told from others, and that counts those of its kind.
@@ -72,7 +72,7 @@ fn of_two_reasons_for_one_token_one_is_decided_and_final() {
 
 #[test]
 fn a_childs_own_reason_and_its_parents_do_not_mix() {
-    explore("reason for the child, for the root", 4, 500, || {
+    explore("reason for the child, for the root", 3, 500, || {
         let live = Arc::new(AtomicUsize::new(0));
         let tokens = {
             let root = CancellationToken::new();
@@ -97,6 +97,130 @@ fn a_childs_own_reason_and_its_parents_do_not_mix() {
         assert_eq!(why(&root), Some("a"), "a child's reason went up");
         assert_eq!(why(&grandchild), why(&child), "passed on to the child, but not below");
         drop((root, child, grandchild));
+        assert_eq!(live.load(Ordering::Relaxed), 0, "a cause is left");
+    });
+}
+
+/// The root is cancelled for no reason: the short way, in which a child is marked first.
+#[test]
+fn a_childs_own_reason_beside_a_plain_cancel_is_decided_once_and_final() {
+    explore("reason for the child, plain for the root, look", 2, 500, || {
+        let live = Arc::new(AtomicUsize::new(0));
+        let tokens = {
+            let root = CancellationToken::new();
+            let child = root.child_token();
+            [root, child].map(Arc::new)
+        };
+        let a = Named::new("a", &live);
+        let ([root, child1], [_, child2], [_, child3]) = (kept(&tokens), kept(&tokens), kept(&tokens));
+        let decided = Arc::new(AtomicUsize::new(0));
+        let first = decided.clone();
+        together([
+            actor!({
+                root.cancel();
+                assert!(child1.is_cancelled(), "returned too early");
+            }),
+            actor!({
+                let decided = child2.cancel_with(a);
+                assert!(child2.is_cancelled(), "returned too early");
+                assert_eq!(why(&child2) == Some("a"), decided);
+                first.store(usize::from(decided), Ordering::Relaxed);
+            }),
+            actor!({
+                if let Some(before) = why(&child3) {
+                    assert_eq!(why(&child3), Some(before), "a reason changed");
+                }
+            }),
+        ]);
+        assert_eq!(why(&tokens[1]) == Some("a"), decided.load(Ordering::Relaxed) == 1, "a reason changed at the end");
+        assert_eq!(why(&tokens[0]), Some("nothing"));
+        drop(tokens);
+        assert_eq!(live.load(Ordering::Relaxed), 0, "a cause is left");
+    });
+}
+
+#[test]
+fn below_a_child_with_its_own_reason_that_counts_beside_a_plain_cancel() {
+    explore("reason for the child above another, plain for the root", 3, 500, || {
+        let live = Arc::new(AtomicUsize::new(0));
+        let tokens = {
+            let root = CancellationToken::new();
+            let child = root.child_token();
+            let grandchild = child.child_token();
+            [root, child, grandchild].map(Arc::new)
+        };
+        let a = Named::new("a", &live);
+        let ([root, _, grandchild1], [_, child, grandchild2]) = (kept(&tokens), kept(&tokens));
+        together([
+            actor!({
+                root.cancel();
+                assert!(why(&grandchild1).is_some(), "returned too early");
+            }),
+            actor!({
+                let first = child.cancel_with(a);
+                assert_eq!(why(&child) == Some("a"), first);
+                assert!(why(&grandchild2).is_some(), "returned too early");
+            }),
+        ]);
+        assert_eq!(why(&tokens[2]), why(&tokens[1]), "passed on to the child, but not below");
+        drop(tokens);
+        assert_eq!(live.load(Ordering::Relaxed), 0, "a cause is left");
+    });
+}
+
+#[test]
+fn a_reason_and_none_for_a_child_beside_a_plain_cancel_of_its_parent() {
+    explore("reason for the child, plain for it, plain for the root", 1, 500, || {
+        let live = Arc::new(AtomicUsize::new(0));
+        let tokens = {
+            let root = CancellationToken::new();
+            let child = root.child_token();
+            [root, child].map(Arc::new)
+        };
+        let younger = tokens[0].child_token();
+        let a = Named::new("a", &live);
+        let ([root, _], [_, child1], [_, child2]) = (kept(&tokens), kept(&tokens), kept(&tokens));
+        let found = Arc::new(Mutex::new(None));
+        let finds = found.clone();
+        together([
+            actor!(root.cancel()),
+            actor!({
+                let first = child1.cancel_with(a);
+                assert_eq!(why(&child1) == Some("a"), first);
+                *finds.lock().unwrap() = why(&child1);
+            }),
+            actor!({
+                child2.cancel();
+                assert!(child2.is_cancelled(), "returned too early");
+            }),
+        ]);
+        assert_eq!(why(&tokens[1]), *found.lock().unwrap(), "a reason changed");
+        drop((tokens, younger));
+        assert_eq!(live.load(Ordering::Relaxed), 0, "a cause is left");
+    });
+}
+
+#[test]
+fn who_waits_for_a_child_that_is_cancelled_for_a_reason_is_ready_or_woken() {
+    explore("reason for the child, wait for it", 4, 50, || {
+        let live = Arc::new(AtomicUsize::new(0));
+        let root = CancellationToken::new();
+        let child = Arc::new(root.child_token());
+        let (a, (counter, waker)) = (Named::new("a", &live), Counter::new());
+        let (child1, child2, end) = (child.clone(), child.clone(), Arc::new(Mutex::new(None)));
+        let ends = end.clone();
+        together([
+            actor!(assert!(child1.cancel_with(a))),
+            actor!({
+                let mut wait = Box::pin((*child2).clone().cancelled_owned());
+                let ready = poll(&mut wait, &waker).is_ready();
+                assert!(!ready || why(&child2) == Some("a"), "ready without a reason");
+                *ends.lock().unwrap() = Some((ready, wait));
+            }),
+        ]);
+        let (ready, wait) = end.lock().unwrap().take().unwrap();
+        assert!(ready || counter.wakes() == 1, "a wake-up was lost or given twice");
+        drop((wait, child, root));
         assert_eq!(live.load(Ordering::Relaxed), 0, "a cause is left");
     });
 }

@@ -211,7 +211,7 @@ unsafe fn push(parent: *mut Node, node: *mut Node) -> bool {
     unsafe {
         // Before the push: else a sweep could give back a claim that has not been taken.
         at(parent).state.add_child();
-        // Acquire (E5): the reason, which the canceller had set before.
+        // Acquire (E5): the reason, or what came before the cancel, for `help`.
         let mut head = at(parent).head.load(Acquire);
         while !head.is_cancelled() {
             // Relaxed: published by the step below.
@@ -223,6 +223,8 @@ unsafe fn push(parent: *mut Node, node: *mut Node) -> bool {
                 Err(newer) => head = newer,
             }
         }
+        // The child is to have its reason (calibration `a_push_helps`).
+        at(parent).reason.help();
         at(parent).state.cancel_child();
         false
     }

@@ -1,10 +1,11 @@
-//! Cancel: two phases. First every node below gets its reason and is marked, by an iterative walk; then the wakers and
+//! Cancel: two phases. First every node below is marked and has its reason, by an iterative walk; then the wakers and
 //! callbacks that were found are run.
 //!
 //! Several cancels may walk the same tree at once. Each goes everywhere (a loser helps, C3), so none depends on
 //! another; who changes a node's CANCELLED from 0 to 1 has its waker to wake (I8). A canceller is counted as a visitor of
 //! each list that it is inside of; the last visitor to leave sees to the sweep.
 
+use super::ahead::Ahead;
 use super::head::{CANCELLED, Head, MARKED};
 use super::memory::Bin;
 use super::reason::{Reason, Word};
@@ -12,7 +13,7 @@ use super::release::release;
 use super::state::CHILD;
 use super::sweep::sweep;
 use super::wake::Waited;
-use super::{Node, at, next_of};
+use super::{Node, at, next_of, slot};
 use crate::primitives::{AcqRel, Acquire, Relaxed, Release, abort};
 use core::ptr;
 
@@ -34,8 +35,9 @@ pub(super) const FIRST_VISITOR: u32 = VISITOR;
 #[inline]
 pub(super) unsafe fn cancel(root: *mut Node, reason: &Reason) -> bool {
     // SAFETY: the claim.
-    // Acquire (E8): done means that everything below is flagged.
-    unsafe { !at(root).head.load(Acquire).is_done() && cancel_anew(root, reason) }
+    // Acquire (E8): done means that everything below is flagged. The node itself is perhaps still without its reason, if it has
+    // no children and was marked by the short way (calibration `done_is_not_flagged`).
+    unsafe { !(at(root).head.load(Acquire).is_done() && at(root).reason.is_set()) && cancel_anew(root, reason) }
 }
 
 /// # Safety
@@ -44,7 +46,7 @@ pub(super) unsafe fn cancel(root: *mut Node, reason: &Reason) -> bool {
 unsafe fn cancel_anew(root: *mut Node, reason: &Reason) -> bool {
     // SAFETY: the claim.
     unsafe {
-        let decided = at(root).reason.decide_by(reason);
+        let decided = (reason.word().is_plain() || announce(root)) && at(root).reason.decide_by(reason);
         let mut waited = Waited::none();
         let mut bin = Bin::deferred();
         walk(root, &mut waited, &mut bin);
@@ -56,11 +58,28 @@ unsafe fn cancel_anew(root: *mut Node, reason: &Reason) -> bool {
     }
 }
 
+/// Before a reason that is not the plain one: sees to it that the node is not marked by the short way, in which that one would
+/// be stored over it (calibration `another_reason_is_announced`). False if the node is marked already, and so has its reason.
+///
+/// # Safety
+/// The caller holds a handle or a child claim on `root`.
+unsafe fn announce(root: *mut Node) -> bool {
+    // SAFETY: the claim.
+    unsafe {
+        // Acquire (E10): if the node stands in no list any more, its reason, which every walker of that list has seen to.
+        let state = at(root).state.load(Acquire);
+        // A node that is in no list, or STAYS, is not marked by the short way. (WAITED of the latter may have another meaning, I16.)
+        !state.is_linked() || state.stays() || slot::announce(root)
+    }
+}
+
 enum Mark {
     /// We are now a visitor of its list.
     Enter { first: *mut Node },
     /// Nothing below it, or all of it is flagged.
     Skip,
+    /// The same, by us and by the short way: perhaps also for what follows.
+    Childless,
     /// It has been replaced by this one.
     Alias(*mut Node),
 }
@@ -94,16 +113,21 @@ pub(super) unsafe fn walk(root: *mut Node, waited: &mut Waited, bin: &mut Bin) {
                     (owner, node) = (node, first);
                     reason = at(owner).reason.word();
                 }
-                Mark::Skip => {
-                    // Acquire (E12): `next` below is the one that goes with this parent.
-                    if ptr::eq(at(node).parent.load(Acquire), owner) {
-                        node = next_of(node);
-                    } else {
-                        (node, owner) = after(node);
-                        reason = at(owner).reason.word();
+                // It was found in this list, where it stays; so its `next` is that of this list (E1, E12).
+                Mark::Skip => node = next_of(node),
+                Mark::Childless => {
+                    node = next_of(node);
+                    if is_childless(node) {
+                        node = mark_childless(node);
                     }
                 }
-                Mark::Alias(heir) => node = heir,
+                Mark::Alias(heir) => {
+                    match mark_heir(heir, reason, waited) {
+                        (heir, Mark::Enter { first }) => (owner, node) = (heir, first),
+                        (heir, _) => (node, owner) = after(heir),
+                    }
+                    reason = at(owner).reason.word();
+                }
             }
         }
     }
@@ -117,7 +141,7 @@ unsafe fn after(mut node: *mut Node) -> (*mut Node, *mut Node) {
     // SAFETY: the visit.
     unsafe {
         loop {
-            // Acquire (E12): as in `walk`.
+            // Acquire (E12): `next` below is the one that goes with this parent.
             let parent = at(node).parent.load(Acquire);
             // A relay that has just been replaced by `node`: what follows `node` is what follows the relay.
             // Relaxed: who still finds a forwarded parent has come by way of it, and acquired its head in `mark`.
@@ -130,6 +154,56 @@ unsafe fn after(mut node: *mut Node) -> (*mut Node, *mut Node) {
     }
 }
 
+/// Marks what stands for a node that has been replaced. That has perhaps not yet come into the list that the walker is in.
+///
+/// # Safety
+/// As [`mark`].
+#[cold]
+#[inline(never)]
+unsafe fn mark_heir(mut heir: *mut Node, reason: Word, waited: &mut Waited) -> (*mut Node, Mark) {
+    loop {
+        // SAFETY: the caller's contract.
+        match unsafe { mark_thoroughly(heir, reason, waited) } {
+            Mark::Alias(next) => heir = next,
+            mark => return (heir, mark),
+        }
+    }
+}
+
+/// The short way, for as many nodes on end as have no children and were never waited for, as most in a wide tree. Returns what
+/// follows them.
+///
+/// # Safety
+/// As [`mark`], for each of them, and for the plain reason.
+#[inline(never)]
+unsafe fn mark_childless(mut node: *mut Node) -> *mut Node {
+    let mut ahead = Ahead::new();
+    // SAFETY: the caller's contract.
+    unsafe {
+        // Relaxed: as in `mark` (calibration `what_stays_is_passed_on_the_way`).
+        while is_childless(node) && !at(node).state.load(Relaxed).stays() {
+            ahead.at(node);
+            // Release (E5): as in `mark_thoroughly`. Nothing to acquire: there is no list to be entered.
+            if at(node).head.replace(Head::EMPTY, frozen(Head::EMPTY), Release, Relaxed).is_err() {
+                break;
+            }
+            at(node).reason.set_plain();
+            node = next_of(node);
+        }
+    }
+    node
+}
+
+/// Not the end of the list, and neither children nor anything else in its head. A first look.
+///
+/// # Safety
+/// As [`mark`], if it is not null.
+#[inline]
+unsafe fn is_childless(node: *mut Node) -> bool {
+    // SAFETY: the caller's contract.
+    unsafe { !node.is_null() && at(node).head.load(Relaxed) == Head::EMPTY }
+}
+
 /// Marks one node, and is then its first visitor; or helps who did, and becomes a further one if there is a reason to.
 ///
 /// # Safety
@@ -140,7 +214,17 @@ unsafe fn mark(node: *mut Node, reason: Word, waited: &mut Waited) -> Mark {
     // SAFETY: the caller's contract.
     unsafe {
         let head = at(node).head.load(Acquire); // Acquire: as there.
-        if !head.is_cancelled() && !head.is_forwarded() && !reason.is_counted() {
+        // The short way (`reason`); the root of a walk has its reason already, and gets it once more. Relaxed: STAYS is there from
+        // birth. (Calibrations `what_is_announced_is_heeded`, `what_stays_has_its_reason_first`,
+        // `only_the_plain_reason_comes_after_the_mark`.)
+        if reason.is_plain() && head.is_bare() && !at(node).state.load(Relaxed).stays() {
+            let marked = frozen(head);
+            // AcqRel: as there. Relaxed: looked at again.
+            if at(node).head.replace(head, marked, AcqRel, Relaxed).is_ok() {
+                at(node).reason.set_plain();
+                return if marked.is_done() { Mark::Childless } else { Mark::Enter { first: marked.first() } };
+            }
+        } else if !head.is_cancelled() && !head.is_forwarded() && !reason.is_counted() {
             at(node).reason.decide(reason);
             let marked = frozen(head);
             // AcqRel: as there. Relaxed: looked at again.
@@ -184,12 +268,15 @@ unsafe fn mark_thoroughly(node: *mut Node, reason: Word, waited: &mut Waited) ->
                 return Mark::Alias(head.first());
             }
             if head.is_cancelled() {
+                // Also if it is done: without children it is so before it has its reason (calibrations `walkers_help`,
+                // `walkers_help_what_is_done`).
+                at(node).reason.help();
                 if head.is_done() {
                     return Mark::Skip;
                 }
                 break;
             }
-            // Before the mark: whoever finds that finds the reason (calibration `reason_first`).
+            // Before the mark: whoever finds that finds the reason, if it is not the plain one (calibration `reason_first`).
             at(node).reason.decide(reason);
             let marked = frozen(head);
             // Release (E5): the caller's writes before `cancel`, for those who help or find it marked (C11).

@@ -11,7 +11,8 @@
 //! | 1 | 0 | 1 | *done*: everything below is flagged, no visitor is left; final |
 //! | 1 | 1 | 1 | the same, and the last pruner sweeps the list when it leaves |
 //!
-//! WAITED is independent of these and sticky: a waker has been put into the node's own slot.
+//! WAITED is independent of these and sticky: a waker has been put into the node's own slot, or there is to be a reason for the
+//! node alone (`reason`).
 
 use super::Node;
 use crate::primitives::{AtomicPtr, Ordering};
@@ -22,7 +23,7 @@ pub(super) const CANCELLED: usize = 0b0001;
 pub(super) const PRUNING: usize = 0b0010;
 /// With PRUNING: news. With CANCELLED: done. Alone: forwarded.
 pub(super) const MARKED: usize = 0b0100;
-/// The node's own waker slot has been used. Never unset once set.
+/// The node's own waker slot has been used, or a reason announced. Never unset once set.
 pub(super) const WAITED: usize = 0b1000;
 const TAGS: usize = CANCELLED | PRUNING | MARKED | WAITED;
 
@@ -63,6 +64,11 @@ impl Head {
     #[inline]
     pub(super) fn is_undisturbed(self) -> bool {
         self.0.addr() & (CANCELLED | PRUNING) == 0
+    }
+    /// Nothing is going on in the list, nobody has waited, and no reason was announced.
+    #[inline]
+    pub(super) fn is_bare(self) -> bool {
+        self.0.addr() & TAGS == 0
     }
     #[inline]
     pub(super) fn is_cancelled(self) -> bool {

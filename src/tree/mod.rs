@@ -18,7 +18,7 @@
 //! | `slot` | the waker: free, busy, set, fired | `slot` |
 //! | `dead` | stack of nodes that wait for the pruner; `CLOSED` after the sweep | `prune` |
 //! | | of a callback: who waits for its end; done | `callback` |
-//! | `reason` | what `is_cancelled` reads: null, then why, for ever; comes before the mark in `head` | `reason` |
+//! | `reason` | what `is_cancelled` reads: null, then why, for ever; comes before the mark in `head`, unless it is the plain one | `reason` |
 //! | `memory` in a tail | the tree and the weak claims | `extended` |
 //!
 //! # Invariants
@@ -38,8 +38,9 @@
 //!   read-modify-write of the head, which acquired all of their steps.
 //! - **I6** Walkers are counted as visitors of each list on their path, who marks its owner from its birth; a list is swept once, when it is closed, no visitor
 //!   is left and no pruner is inside. So all that a walker stands on, and came by, is kept.
-//! - **I7** If a list is closed, or its owner done, then everything below it is marked; and what is marked has its reason (is
-//!   *flagged*).
+//! - **I7** If a list is closed, or its owner done, then everything below it is marked, and has its reason (is *flagged*). What
+//!   is marked and has none yet was marked by the short way: it gets the plain one, by whoever marked it and by everybody who
+//!   relies on the mark (`reason`).
 //! - **I8** Who changes CANCELLED of a node from 0 to 1 has its waker to wake, what it carries to run, its link to follow;
 //!   nobody else does.
 //! - **I9** While PRUNING is set, only its holder writes `prev`, and the `next` of nodes in the list. Others
@@ -72,12 +73,12 @@
 //! | E2 | a pruner's step out of `head` | the next pruner's, or a canceller's, step into it | what it wrote to the list |
 //! | E3 | push on the `dead` stack | the pruner's or sweeper's swap | `link`, and the dead node |
 //! | E4 | news into `head` | the pruner's step that takes the news | that there is something on the `dead` stack |
-//! | E5 | CANCELLED into `head` | who finds it there | the reason, and what came before the cancel |
+//! | E5 | CANCELLED into `head` | who finds it there | the reason, if it is not the plain one; what came before the cancel |
 //! | E6 | `reason`; also `fire` of a slot | `is_cancelled`, `child`, a poll, walkers | what came before the cancel; the cause |
 //! | E7 | giving back a claim in `state` | giving back the last one | all uses of the node, before its free |
 //! | E8 | leaving a list in `visit`, then done in `head` | who finds it closed or done; the last to leave | flags below; the walks, before the sweep |
 //! | E9 | last pruner's step out, last visitor's done, in `head` | the sweep, by whichever came second | limbo, the list, for the sweep |
-//! | E10 | LINKED cleared, HANDED set, in `state` | the other of the two | the node, for its free |
+//! | E10 | LINKED cleared, HANDED set, in `state` | the other of the two; who would announce a reason | the node, for its free; its reason |
 //! | E11 | push on the graveyard | `take` | `link`, and the nodes |
 //! | E12 | an heir's new `parent`; its place in `head` or `next` | walkers, pruners | its `next`, its `parent` |
 //! | E13 | unpin | giving back a claim, and so having the next duty | `parent`, the use of `link` |
@@ -117,9 +118,10 @@
 //!
 //! A child of a cancelled token is a node of its own, not another handle of its parent, so that it is not equal to it. The
 //! sweep frees nothing in place (`memory`). Who marks a node is its visitor from its birth on (`cancel`). A waker is claimed
-//! when its turn to be woken has come, not in the walk (`wake`). The reason is set before the mark, not after it (`reason`). `leave` and the last pruner change the head by compare-and-swap loops instead
+//! when its turn to be woken has come, not in the walk (`wake`). The reason is set before the mark, unless it is the plain one (`reason`). `leave` and the last pruner change the head by compare-and-swap loops instead
 //! of single read-modify-writes, because `AtomicPtr`, which keeps provenance, has no others in this crate's MSRV.
 
+mod ahead;
 mod birth;
 mod callback;
 mod cancel;

@@ -10,8 +10,18 @@
 //! [`Reason`].
 //!
 //! The first compare-and-swap from null decides, whoever makes it: the caller of a cancel with his own reason, or a walker
-//! with the reason of the parent. It comes *before* the mark in `head`; so whoever finds a node marked finds the reason,
-//! and nobody ever has to guess one for somebody else.
+//! with the reason of the parent. It comes *before* the mark in `head`; so whoever finds a node marked finds the reason.
+//!
+//! The *short way* spares most nodes of most cancels that step: where the owner of a list was cancelled for no reason (the
+//! *plain* one), a walker marks a child first, and then stores the plain reason. So a child may be found marked and without
+//! a reason: then this can only be the plain one, and who finds it so stores it, too, before he relies on it
+//! ([`help`](AtomicReason::help)). What keeps a store from overwriting another reason:
+//!
+//! - All walkers of one list have the same reason, that of its owner, which is final; and what is marked stays in its list.
+//! - The mark of the short way expects a head without WAITED, of a node that does not STAY. Whoever cancels such a node for
+//!   another reason announces himself first by WAITED (`cancel::announce`). If that comes before the mark, there is no
+//!   short way; if it comes after it, he finds the mark, and has lost.
+//! - Whoever cancels the node plainly, or waits for it, writes no other reason.
 
 #[cfg(feature = "alloc")]
 use super::shared::Shared;
@@ -77,7 +87,7 @@ impl Reason {
         unsafe { pointer.as_ref() }.map(StaticCause::error)
     }
 
-    fn word(&self) -> Word {
+    pub(super) fn word(&self) -> Word {
         Word(self.0.as_ptr())
     }
 
@@ -110,6 +120,14 @@ impl Drop for Reason {
 pub(super) struct Word(*mut ());
 
 impl Word {
+    /// Of a plain cancel: no cause, no deadline.
+    const PLAIN: Word = Word(ptr::without_provenance_mut(CANCELLED));
+
+    #[inline]
+    pub(super) fn is_plain(self) -> bool {
+        self.0.addr() == CANCELLED
+    }
+
     #[inline]
     pub(super) fn is_counted(self) -> bool {
         self.0.addr() & COUNTED != 0
@@ -216,6 +234,32 @@ impl AtomicReason {
         // needs the word that was there reads it again. (No look at the word before the step: loom, which remembers only
         // the last access to it, would then overlook other threads' looks.)
         self.0.compare_exchange(ptr::null_mut(), reason.0, Release, Relaxed).is_ok()
+    }
+
+    /// Sets the word to the plain reason, by the short way.
+    ///
+    /// # Safety
+    /// The node has been marked by the short way, and the caller has done or acquired that: no other reason comes.
+    #[inline]
+    pub(super) unsafe fn set_plain(&self) {
+        // Release (E6): what came before the cancel, which the caller has done or acquired (E5).
+        self.0.store(Word::PLAIN.0, Release);
+    }
+
+    /// Sees to the reason of a node that has been found marked: if it has none yet, it is the plain one.
+    ///
+    /// Wait-free.
+    ///
+    /// # Safety
+    /// The caller has acquired the mark (E5).
+    #[inline]
+    pub(super) unsafe fn help(&self) {
+        // Relaxed: a reason that came before the mark is here to be seen (E5). If there is none, the mark was that of the short
+        // way.
+        if self.0.load(Relaxed).is_null() {
+            // SAFETY: so it was, and the caller has acquired it.
+            unsafe { self.set_plain() };
+        }
     }
 
     /// As [`decide`](Self::decide).

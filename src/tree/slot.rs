@@ -78,10 +78,11 @@ pub(super) unsafe fn arm(node: *mut Node, waker: Waker) -> Arm {
 pub(super) unsafe fn announce(node: *mut Node) -> bool {
     // SAFETY: the handle.
     unsafe {
-        // Acquire (E5): the reason, which the canceller had set before.
+        // Acquire (E5): the reason, or what came before the cancel, for `help`.
         let mut head = at(node).head.load(Acquire);
         loop {
             if head.is_cancelled() {
+                at(node).reason.help();
                 return false;
             }
             // WAITED is sticky. If we read it here without CANCELLED, any cancel comes after and finds it, too.

@@ -4,6 +4,7 @@
 //! parent no longer. And that of a root whose last handle is gone: nobody can cancel it any more, so there is nothing that the
 //! children could hear from it ([`dissolve`]).
 
+use super::ahead::Ahead;
 use super::head::{CANCELLED, MARKED};
 use super::memory::Bin;
 use super::release::hand_over;
@@ -29,7 +30,9 @@ pub(super) unsafe fn sweep(parent: *mut Node, bin: &mut Bin) -> Word {
         // Acquire: the children (E1); and what the last pruner has left, or the walks of the visitors, whichever of the two
         // was not us (E9).
         let mut node = at(parent).head.load(Acquire).first();
+        let mut ahead = Ahead::new();
         while !node.is_null() {
+            ahead.at(node);
             let next = next_of(node);
             let swept = if at(node).state.unlink_held() { Swept::Alive } else { at(node).state.unlink() };
             match swept {

@@ -70,7 +70,7 @@ impl Waited {
             unsafe {
                 self.links = at(node).link.with(|link| *link);
                 if let Some(target) = linked::target(node) {
-                    // The link has the reason of its source.
+                    // The link has the reason of its source. The token stands in no list, so nothing has to be announced.
                     at(target).reason.decide(at(node).reason.word());
                     walk(target, self, bin);
                     release(target, CHILD, bin);
