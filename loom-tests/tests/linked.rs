@@ -265,7 +265,7 @@ fn an_alarm_that_fires_while_it_is_armed_and_a_cancel_decide_between_them() {
 
 #[test]
 fn an_alarm_that_fires_while_it_is_armed_has_a_younger_sibling() {
-    explore("arm and fire behind another, cancel", 3, 50, || armed_at_once(true));
+    explore("arm and fire behind another, cancel", 2, 50, || armed_at_once(true));
 }
 
 fn armed_at_once(behind_another: bool) {
