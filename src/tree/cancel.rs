@@ -11,7 +11,7 @@ use super::memory::Bin;
 use super::reason::{Reason, Word};
 use super::release::release;
 use super::state::CHILD;
-use super::sweep::sweep;
+use super::sweep::sweep_flagged;
 use super::wake::Waited;
 use super::{Node, at, next_of, slot};
 use crate::primitives::{AcqRel, Acquire, Relaxed, Release, abort};
@@ -344,7 +344,7 @@ unsafe fn leave(owner: *mut Node, bin: &mut Bin) {
         // Release (E9), with `leave_cancelled`: of the last pruner and the last visitor, the second sweeps; and (E8) the
         // flags below, for who finds the node done. What the last pruner left is acquired by `sweep`.
         if !at(owner).head.change(Release, |head| head.with(MARKED)).is_pruning() {
-            let claims = sweep(owner, bin);
+            let claims = sweep_flagged(owner, bin);
             release(owner, claims * CHILD, bin);
         }
     }

@@ -421,12 +421,19 @@ impl AtomicState {
         self.0.fetch_and(!RETRY, Relaxed);
     }
 
-    /// The short way of `unlink`: true if the node is [`Alive`](Swept::Alive) by a handle. Else nothing is done.
+    /// The same, if the node is flagged: then it is no orphan, for its own list has been swept, too.
     #[inline]
-    pub(super) fn unlink_held(&self) -> bool {
-        let seen = self.load(Relaxed);
-        // AcqRel (E10): as `unlink`.
-        seen.has_handle() && !seen.is_pinned() && self.replace(seen, State(seen.0 & !LINKED), AcqRel, Relaxed).is_ok()
+    pub(super) fn unlink_flagged(&self) -> Swept {
+        // AcqRel (E10): as `unlink`. A subtraction, which needs no loop: the bit is there, for it is cleared once.
+        let state = State(self.0.fetch_sub(LINKED, AcqRel));
+        debug_assert!(state.is_linked(), "swept twice");
+        if state.has_handle() && !state.is_pinned() {
+            return Swept::Alive;
+        }
+        match state.swept().1 {
+            Swept::Orphan => Swept::Alive,
+            swept => swept,
+        }
     }
 
     /// Sweeper: takes the node out of its parent's list for good.

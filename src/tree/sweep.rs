@@ -8,7 +8,7 @@ use super::ahead::Ahead;
 use super::head::{CANCELLED, MARKED};
 use super::memory::Bin;
 use super::release::hand_over;
-use super::state::Swept;
+use super::state::{AtomicState, Swept};
 use super::{Node, at, next_of};
 use crate::primitives::{Acquire, Release, Word};
 
@@ -20,6 +20,23 @@ use crate::primitives::{Acquire, Release, Word};
 /// The list is done, no pruner is inside, and the sweep has fallen to the caller (E9): so nobody but the droppers of
 /// single nodes is left. The caller keeps `parent`, by a claim or by a visit of the list that it is in.
 pub(super) unsafe fn sweep(parent: *mut Node, bin: &mut Bin) -> Word {
+    // SAFETY: the caller's contract.
+    unsafe { sweep_by(parent, bin, AtomicState::unlink) }
+}
+
+/// The same, for a list that was cancelled for sure.
+///
+/// # Safety
+/// As [`sweep`]; everything below is flagged.
+pub(super) unsafe fn sweep_flagged(parent: *mut Node, bin: &mut Bin) -> Word {
+    // SAFETY: the caller's contract.
+    unsafe { sweep_by(parent, bin, AtomicState::unlink_flagged) }
+}
+
+/// # Safety
+/// As [`sweep`].
+#[inline(always)]
+unsafe fn sweep_by(parent: *mut Node, bin: &mut Bin, unlink: impl Fn(&AtomicState) -> Swept) -> Word {
     let mut claims = 0;
     // SAFETY: the list is ours. A node in it is kept by its LINKED until we take it out; then by its handles, or else it
     // belongs to its dropper, or to us (I2). So `next` and `link` are read before the step.
@@ -34,8 +51,7 @@ pub(super) unsafe fn sweep(parent: *mut Node, bin: &mut Bin) -> Word {
         while !node.is_null() {
             ahead.at(node);
             let next = next_of(node);
-            let swept = if at(node).state.unlink_held() { Swept::Alive } else { at(node).state.unlink() };
-            match swept {
+            match unlink(&at(node).state) {
                 Swept::Alive => claims += 1,
                 Swept::Orphan => {
                     claims += 1;
