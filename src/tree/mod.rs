@@ -123,6 +123,8 @@
 
 mod ahead;
 mod birth;
+#[cfg(feature = "alloc")]
+mod block;
 mod callback;
 mod cancel;
 mod collapse;
@@ -159,11 +161,15 @@ pub(crate) use reason::Reason;
 pub(crate) use wait::Wait;
 
 use crate::primitives::{AtomicPtr, AtomicU32, Life, UnsafeCell};
+use core::mem::MaybeUninit;
 use core::ptr;
 use core::task::Waker;
 use head::{AtomicHead, CANCELLED, Head, MARKED, WAITED};
 use reason::AtomicReason;
 use state::{AtomicState, State};
+
+/// Where a waker is kept: written by the future whose it is, or read by others (`slot`).
+type WakerCell = UnsafeCell<MaybeUninit<Waker>>;
 
 /// A node: 96 bytes on 64-bit targets, at most 56 on 32-bit ones.
 ///
@@ -173,7 +179,7 @@ use state::{AtomicState, State};
 pub(crate) struct Node {
     /// The newest child, and what is going on in the list.
     head: AtomicHead,
-    /// Of a link: the link before it.
+    /// The first block of a token's further waiters, with a handle on it. Of a link: the link before it.
     waiters: AtomicPtr<Node>,
     /// Who needs this node.
     state: AtomicState,
@@ -192,7 +198,7 @@ pub(crate) struct Node {
     /// Whose list the node is in; dangling once it is no longer LINKED.
     parent: AtomicPtr<Node>,
     /// The waker of one future.
-    waker: UnsafeCell<Option<Waker>>,
+    waker: WakerCell,
     /// Whether it is cancelled, and why: what `is_cancelled` reads.
     reason: AtomicReason,
     /// Watches the node in models; nothing otherwise.
@@ -222,7 +228,7 @@ impl Node {
             next: AtomicPtr::new(ptr::null_mut()),
             prev: UnsafeCell::new(ptr::null_mut()),
             parent: AtomicPtr::new(parent),
-            waker: UnsafeCell::new(None),
+            waker: UnsafeCell::new(MaybeUninit::uninit()),
             reason: AtomicReason::alive(),
             life: Life::new(),
         }
@@ -237,7 +243,7 @@ impl Node {
     }
 
     fn waiter(state: State, parent: *mut Node, waker: Waker) -> Self {
-        Self { waker: UnsafeCell::new(Some(waker)), ..Self::hidden(state, parent) }
+        Self { waker: UnsafeCell::new(MaybeUninit::new(waker)), ..Self::hidden(state, parent) }
     }
 
     /// A child that waits from its birth.
