@@ -285,7 +285,7 @@ fn the_last_handle_goes_while_its_waiter_is_woken() {
 
 #[test]
 fn two_cancels_wake_a_waiter_once() {
-    explore("cancel, cancel, one waiter", 1, 50, || {
+    explore("cancel, cancel, one waiter", 1, 30, || {
         let root = CancellationToken::new();
         let child = root.child_token();
         let (counter, waker) = Counter::new();
