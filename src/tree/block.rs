@@ -18,21 +18,20 @@
 //!
 //! The *first* block of a token belongs to it (`waiters`, a handle), is made by its second waiter and stays until the last handle
 //! on the token goes. When it is full, waiters come into *further* blocks, each of which is kept by the handles of its
-//! waiters. One of them is *open*: who comes takes a handle on it out of the *purse* of the first block, a pointer to the open block
-//! that owns some handles on it, and counts in its low bits how many of them are spent. So the step that reads the pointer takes
-//! what keeps the block. If the open block is full, a new one takes its place. A block that nobody waits in is freed,
+//! waiters. One of them is *open*: who comes takes a handle on it out of the *purse* of the first block (`purse`). If the open block
+//! is full, a new one takes its place. A block that nobody waits in is freed,
 //! unless it is the first one or the open one.
 
 use super::birth;
 use super::extended::{Payload, Role, payload, role};
 use super::handle::Handle;
-use super::head::NODE_ALIGN;
 use super::memory::Bin;
+use super::purse::{FULL, Purse, Taken};
 use super::release::release;
 use super::slot::{Arm, copy, fill, is_for};
 use super::state::HANDLE;
 use super::{Node, WakerCell, at};
-use crate::primitives::{AcqRel, Acquire, AtomicPtr, AtomicWord, Relaxed, Release, UnsafeCell, Word};
+use crate::primitives::{AcqRel, Acquire, AtomicWord, Relaxed, Release, UnsafeCell, Word};
 use core::array;
 use core::mem::MaybeUninit;
 use core::ptr;
@@ -44,21 +43,13 @@ pub(super) const FIRST: usize = 7;
 /// Slots of a further block: as many as the word has bits for.
 #[cfg(not(cancel_tree_loom))]
 pub(super) const FURTHER: usize = MOST as usize;
-/// Handles that the purse owns, the spent ones with them.
-#[cfg(not(cancel_tree_loom))]
-const PURSE: usize = NODE_ALIGN;
 // Small enough for the models to come to the end of each.
 #[cfg(cancel_tree_loom)]
 pub(super) const FIRST: usize = 1;
 #[cfg(cancel_tree_loom)]
 pub(super) const FURTHER: usize = 2;
-#[cfg(cancel_tree_loom)]
-const PURSE: usize = 2;
 
-/// So many are left to spend at most: the last one keeps the block for the purse.
-const MOST_SPENT: usize = PURSE - 1;
-const SPENT: usize = NODE_ALIGN - 1;
-const _: () = assert!(MOST_SPENT <= SPENT && FIRST < FURTHER);
+const _: () = assert!(FIRST < FURTHER);
 
 const FIRED: Word = 1;
 const MOST: u32 = Word::BITS / 2 - 1;
@@ -76,7 +67,7 @@ const fn set(slot: u32) -> Word {
 pub(super) struct Block<const N: usize> {
     word: AtomicWord,
     /// Of a first block. What the others have is null.
-    purse: AtomicPtr<Node>,
+    purse: Purse,
     cells: [WakerCell; N],
 }
 
@@ -93,7 +84,7 @@ impl<const N: usize> Block<N> {
         let mut waker = Some(waker);
         Self {
             word: AtomicWord::new(set(0) | occupied(0) | ((ALL << 1) & !((occupied(N as u32 - 1) << 1) - 1))),
-            purse: AtomicPtr::new(ptr::null_mut()),
+            purse: Purse::empty(),
             cells: array::from_fn(|_| UnsafeCell::new(waker.take().map_or(MaybeUninit::uninit(), MaybeUninit::new))),
         }
     }
@@ -111,7 +102,7 @@ pub(super) unsafe fn take_unseen(block: *mut Node) -> Waker {
 #[derive(Clone, Copy)]
 pub(super) struct Parts<'a> {
     word: &'a AtomicWord,
-    purse: &'a AtomicPtr<Node>,
+    purse: &'a Purse,
     cells: *const WakerCell,
 }
 
@@ -309,10 +300,10 @@ pub(super) unsafe fn wait(token: *mut Node, waker: Waker) -> Result<Place, NoPla
 /// # Safety
 /// As [`wait`]; the purse is that of the token's first block.
 #[cold]
-unsafe fn wait_further(token: *mut Node, purse: &AtomicPtr<Node>, waker: Waker) -> Result<Place, NoPlace> {
+unsafe fn wait_further(token: *mut Node, purse: &Purse, waker: Waker) -> Result<Place, NoPlace> {
     // SAFETY: as in `wait`; the open block by the handle that we have taken.
     unsafe {
-        let (open, waker) = match take_handle(purse) {
+        let (open, waker) = match purse.take() {
             Taken::Handle(open) => match arm(open, waker) {
                 Arm::Armed(slot) => return Ok(Place::Further(Handle::adopt(open), slot)),
                 Arm::Cancelled(waker) => {
@@ -324,104 +315,14 @@ unsafe fn wait_further(token: *mut Node, purse: &AtomicPtr<Node>, waker: Waker) 
             Taken::Nothing => (ptr::null_mut(), waker),
             Taken::Spent => return Err(NoPlace::Spent(waker)),
         };
-        let made = birth::block::<FURTHER>(token, waker, 1 + PURSE);
+        let made = birth::block::<FURTHER>(token, waker, 1 + FULL);
         if let Ok(block) = made {
-            open_instead(purse, open, block);
+            purse.open(block, open);
         }
         if !open.is_null() {
             release(open, HANDLE, &mut Bin::immediate());
         }
         made.map(|block| Place::Further(Handle::adopt(block), 0)).map_err(NoPlace::Cancelled)
-    }
-}
-
-/// What a purse has given.
-enum Taken {
-    Handle(*mut Node),
-    Nothing,
-    Spent,
-}
-
-fn block_of(purse: *mut Node) -> *mut Node {
-    purse.map_addr(|address| address & !SPENT)
-}
-
-fn spent_of(purse: *mut Node) -> usize {
-    purse.addr() & SPENT
-}
-
-/// Takes a handle on the open block out of the purse.
-///
-/// Lock-free: tried again if somebody else has taken one, or filled the purse.
-///
-/// # Safety
-/// The caller keeps the purse.
-unsafe fn take_handle(purse: &AtomicPtr<Node>) -> Taken {
-    // Relaxed: looked at again.
-    let mut seen = purse.load(Relaxed);
-    loop {
-        if seen.is_null() {
-            return Taken::Nothing;
-        }
-        if spent_of(seen) == MOST_SPENT {
-            return Taken::Spent;
-        }
-        // Acquire (E17): the block, and the handles that came into the purse.
-        match purse.compare_exchange(seen, seen.map_addr(|address| address + 1), Acquire, Relaxed) {
-            Ok(_) => break,
-            Err(newer) => seen = newer,
-        }
-    }
-    let block = block_of(seen);
-    if spent_of(seen) + 1 > MOST_SPENT / 2 {
-        // SAFETY: our handle keeps the block.
-        unsafe { fill_purse(purse, block, spent_of(seen) + 1) };
-    }
-    Taken::Handle(block)
-}
-
-/// Gives the purse as many handles as it had spent when somebody looked, if it still has that block, and has spent as many.
-///
-/// # Safety
-/// The caller holds a handle on `block`.
-#[cold]
-unsafe fn fill_purse(purse: &AtomicPtr<Node>, block: *mut Node, spent: usize) {
-    // SAFETY: the handle.
-    unsafe {
-        // Before they are in the purse: else those who take them could give back what is not there yet.
-        at(block).state.add(spent);
-        let mut seen = purse.load(Relaxed); // Relaxed: looked at again.
-        while ptr::eq(block_of(seen), block) && spent_of(seen) >= spent {
-            // Release (E17): the handles.
-            match purse.compare_exchange(seen, seen.map_addr(|address| address - spent), Release, Relaxed) {
-                Ok(_) => return,
-                Err(newer) => seen = newer,
-            }
-        }
-        at(block).state.give_back(spent);
-    }
-}
-
-/// Makes `block` the open one, if `open` still is, or none was. It comes with the handles for the purse.
-///
-/// Lock-free: tried again if somebody else has taken a handle on `open`, or filled the purse.
-///
-/// # Safety
-/// The caller holds a handle on each that is not null.
-unsafe fn open_instead(purse: &AtomicPtr<Node>, open: *mut Node, block: *mut Node) {
-    let mut seen = purse.load(Relaxed); // Relaxed: looked at again.
-    // SAFETY: the handles; those in the purse are the caller's with the step.
-    unsafe {
-        while ptr::eq(block_of(seen), open) {
-            // Release (E17): the block. Acquire (E17): the handles in the purse.
-            match purse.compare_exchange(seen, block, AcqRel, Relaxed) {
-                Ok(_) if open.is_null() => return,
-                Ok(_) => return release(open, HANDLE * (PURSE - spent_of(seen)) as Word, &mut Bin::immediate()),
-                Err(newer) => seen = newer,
-            }
-        }
-        // Another was first. Then this one is for us alone.
-        at(block).state.give_back(PURSE);
     }
 }
 
@@ -467,13 +368,9 @@ pub(super) unsafe fn is_needed(token: *mut Node) -> bool {
 pub(super) unsafe fn end(token: *mut Node, bin: &mut Bin) {
     // SAFETY: nobody else can reach the pointers any more; their handles are ours.
     unsafe {
-        // Relaxed, both: acquired by the caller.
+        // Relaxed: acquired by the caller.
         let first = at(token).waiters.load(Relaxed);
-        let purse = parts(first).purse.load(Relaxed);
-        let open = block_of(purse);
-        if !open.is_null() {
-            release(open, HANDLE * (PURSE - spent_of(purse)) as Word, bin);
-        }
+        parts(first).purse.end(bin);
         release(first, HANDLE, bin);
     }
 }

@@ -9,7 +9,9 @@
 //! | k | 1 | 1 | 0 | 0 | the same, and the future has taken it back |
 //! | 0 | 0 | 1 | 0 | 0 | nothing is in it, and nothing will be again; a waker that was in it is the canceller's |
 //!
-//! KEPT: the last handle on the node was to go while it was in the list; it is the canceller's now (`leave`).
+//! KEPT: the last handle on the node was to go while it was in the list; it is the canceller's now (`leave`). On a node that
+//! STAYS, of which a canceller's list has a claim, there is neither that nor GONE: its slot is left alone by the walk, and
+//! then ended by one step (`fire`).
 //!
 //! Between BUSY and the step that takes the waker back only its future writes the cell. Everybody else reads it: to take a
 //! waker is to copy it out first, and then to make the step that says whose the copy is. So a future takes its waker back
@@ -236,7 +238,7 @@ pub(super) unsafe fn fire(node: *mut Node) -> Option<Waker> {
 /// the canceller's list, and is kept for it, without a claim, until [`finish`].
 ///
 /// # Safety
-/// The caller keeps the node by a visit or a claim, and has the duty to wake (I8). It does not STAY.
+/// The caller keeps the node by a visit or a claim, and has the duty to wake (I8). The node does not STAY.
 #[inline]
 pub(super) unsafe fn list(node: *mut Node) -> bool {
     // SAFETY: the caller's contract.
@@ -257,11 +259,11 @@ pub(super) struct Finished {
 /// [`list`] has been called, and this not yet. The caller has read `link` before.
 #[inline]
 pub(super) unsafe fn finish(node: *mut Node) -> Finished {
-    // SAFETY: the node is kept until the step: by its handles, of which the last is passed to us (`leave`).
+    // SAFETY: the node is kept until the step: by its handles, of which the last is passed to us (I17).
     unsafe {
         let waker = copy(&at(node).waker);
-        // Release: our reads of the node come before what follows in `leave`. Acquire, with `leave`: all uses of the node, with
-        // the handle.
+        // Release (E18): our reads of the node come before what follows in `leave`. Acquire (E18): all uses of the node by who has
+        // passed its handle on.
         let seen = at(node).slot.swap(FIRED, AcqRel);
         Finished { waker: (seen & SET != 0).then(|| waker.assume_init()), kept: seen & KEPT != 0 }
     }
@@ -274,7 +276,7 @@ pub(super) unsafe fn finish(node: *mut Node) -> Finished {
 #[inline(always)]
 pub(super) unsafe fn is_left(node: *mut Node) -> bool {
     // SAFETY: the handle.
-    // Acquire, with `finish`: the canceller has read the node, before it is freed.
+    // Acquire (E18): the canceller has read the node, before it is freed.
     unsafe { at(node).slot.load(Acquire) & (SET | GONE) == 0 }
 }
 
@@ -297,7 +299,7 @@ pub(super) unsafe fn leave(node: *mut Node) -> bool {
                 _ if seen & (SET | GONE) != 0 => seen | KEPT,
                 _ => return false,
             };
-            // Release, with `finish`: all uses of the node. Acquire on failure: as in `is_left`.
+            // Release (E18): all uses of the node. Acquire on failure: as in `is_left`.
             match at(node).slot.compare_exchange(seen, to, Release, Acquire) {
                 Ok(_) => return to & KEPT != 0,
                 Err(newer) => seen = newer,

@@ -7,7 +7,7 @@
 //!
 //! (In brackets: on targets without 64-bit atomics.)
 //!
-//! A *handle* is a token, a future of a second waiter, a registration, or an entry in a canceller's list of wakers. A
+//! A *handle* is a token, a registration, a future with a hidden node or in a block, or what a token has of its blocks. A
 //! *child claim* belongs to a child that stands in this node's list, or, for a while, to a thread that relocates one, or
 //! that cancels an anchored node or runs a callback (`extended`).
 //!
