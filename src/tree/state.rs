@@ -178,6 +178,7 @@ impl State {
         self.0 & HANDLES > HANDLE
     }
     /// So many handles more, of one that nobody has seen.
+    #[cfg(feature = "alloc")]
     #[inline]
     pub(super) fn with_handles(self, more: usize) -> State {
         State(self.0 + HANDLE * more as Word)
@@ -334,6 +335,7 @@ impl AtomicState {
     }
 
     /// Adds a few handles. The caller holds one.
+    #[cfg(any(feature = "alloc", test))]
     #[inline]
     pub(super) fn add(&self, handles: usize) {
         // Relaxed: as `retain`.
@@ -343,6 +345,7 @@ impl AtomicState {
     }
 
     /// Takes handles back that cannot be the last: the caller holds one.
+    #[cfg(feature = "alloc")]
     #[inline]
     pub(super) fn give_back(&self, handles: usize) {
         // Relaxed: as `cancel_child`.
