@@ -95,26 +95,95 @@ fn the_first_waiter_of_a_token_does_without_the_allocator() {
     });
 }
 
+/// Polls a new wait for the token.
+fn waiting<'a>(token: &'a CancellationToken, counter: &Counter) -> WaitForCancellationFuture<'a> {
+    let mut wait = token.cancelled();
+    assert!(counter.poll(&mut wait).is_pending());
+    wait
+}
+
 /// C12.
 #[test]
-fn each_further_waiter_is_one_allocation_that_it_keeps_over_all_its_polls() {
+fn the_second_waiter_takes_a_block_for_itself_and_six_more_that_goes_with_the_token() {
     balanced(|| {
         let (token, counters) = (CancellationToken::new(), Counter::many(2));
-        let mut first = token.cancelled();
-        assert!(counters[0].poll(&mut first).is_pending());
-        let mut further: Vec<_> = (0..10).map(|_| token.cancelled()).collect();
+        let _first = waiting(&token, &counters[0]);
+        let before = support::nodes::live();
+        let (second, account) = measure(|| waiting(&token, &counters[0]));
+        assert_eq!(account.calls, 1);
+        assert!(cfg!(not(target_pointer_width = "64")) || account.bytes <= 248, "{account:?}");
+        let mut further: Vec<_> = (0..6).map(|_| token.cancelled()).collect();
+        further.push(second);
         for wait in &mut further {
-            assert_eq!(measure(|| assert!(counters[0].poll(wait).is_pending())).1, one_node());
             for counter in [&counters[0], &counters[1], &counters[1], &counters[0]] {
                 assert_eq!(measure(|| assert!(counter.poll(wait).is_pending())).1, NOTHING);
             }
         }
-        assert_eq!(measure(|| drop(further.swap_remove(4))).1, freed(1));
-        assert_eq!(measure(|| token.cancel()).1, NOTHING);
-        for wait in further {
-            assert_eq!(measure(|| drop(wait)).1, freed(1));
+        for _ in 0..100 {
+            let (_, account) = measure(|| {
+                drop((further.pop(), further.pop()));
+                further.push(waiting(&token, &counters[0]));
+                further.push(waiting(&token, &counters[1]));
+            });
+            assert_eq!(account, NOTHING);
         }
-        assert_eq!(counters[0].wakes(), 10);
+        assert_eq!(measure(|| token.cancel()).1, NOTHING);
+        assert_eq!((counters[0].wakes(), counters[1].wakes()), (7, 1));
+        further.into_iter().for_each(|wait| assert_eq!(measure(|| drop(wait)).1, NOTHING));
+        assert_eq!(support::nodes::live(), before + 1, "the block goes with the token");
+    });
+}
+
+/// C12: whatever number the waiter has that comes and goes.
+#[test]
+fn waiters_that_come_and_go_beside_others_do_without_the_allocator() {
+    balanced(|| {
+        for beside in [1, 2, 7, 8, 9, 20, 38, 39, 40, 99, 500] {
+            let (token, counter) = (CancellationToken::new(), Counter::new());
+            let waits: Vec<_> = (0..beside).map(|_| waiting(&token, &counter)).collect();
+            drop(waiting(&token, &counter));
+            for _ in 0..100 {
+                assert_eq!(measure(|| drop(waiting(&token, &counter))).1, NOTHING, "beside {beside}");
+            }
+            assert_eq!(measure(|| token.cancel()).1, NOTHING);
+            assert_eq!(counter.wakes(), beside);
+            drop(waits);
+        }
+    });
+}
+
+/// C8: of a crowd of waiters no more is left than two blocks, and with the token nothing.
+#[test]
+fn waiters_leave_two_blocks_at_most_and_nothing_when_the_token_is_gone() {
+    balanced(|| {
+        let counter = Counter::new();
+        let mut random = Random(5);
+        for crowd in [1, 8, 9, 39, 40, 1000] {
+            for cancelled in [false, true] {
+                let token = CancellationToken::new();
+                let before = support::nodes::live();
+                for _ in 0..3 {
+                    let mut waits: Vec<_> = (0..crowd).map(|_| waiting(&token, &counter)).collect();
+                    assert!(
+                        support::nodes::live() - before <= 1 + signed(crowd) / 15 + 1,
+                        "a block has 15 slots at least"
+                    );
+                    random.shuffle(&mut waits);
+                    drop(waits);
+                    let left = isize::from(crowd > 1) + isize::from(crowd > 8);
+                    assert_eq!(support::nodes::live() - before, left, "after a crowd of {crowd}");
+                }
+                let mut waits: Vec<_> = (0..crowd).map(|_| token.clone().cancelled_owned()).collect();
+                waits.iter_mut().for_each(|wait| assert!(counter.poll(wait).is_pending()));
+                if cancelled {
+                    token.cancel();
+                }
+                drop(token);
+                drop(waits);
+                assert_eq!(support::nodes::live(), before - 1, "after a crowd of {crowd}");
+            }
+        }
+        assert!(counter.wakes() > 1000);
     });
 }
 

@@ -96,7 +96,8 @@ impl<const N: usize> World<N> {
             let waker = Arc::new(CountingWaker::default());
             (waker.clone(), waker.into())
         });
-        let (tree, tokens, waits, registrations, armed) = Default::default();
+        let (tokens, waits, registrations, armed) = Default::default();
+        let tree = Tree::in_a_pool();
         // Left behind with each world: they are for ever.
         let (pool, timer) = (Box::leak(Box::default()), Box::leak(Box::default()));
         Self { pool, timer, tree, tokens, waits, registrations, wakers, woken_for_room: [0; WAKERS], armed }

@@ -1,5 +1,7 @@
 //! Birth of nodes.
 
+#[cfg(feature = "alloc")]
+use super::block::{Block, take_unseen};
 use super::callback::{self, Callback};
 use super::deadline::Deadline;
 use super::extended::{Payload, birth_state, deadline, discard_payload};
@@ -7,10 +9,9 @@ use super::extended::{Payload, birth_state, deadline, discard_payload};
 use super::memory::allocate;
 use super::memory::{AnyHome, Home, give_up, home_of};
 use super::state::State;
-use super::{Node, at};
+use super::{Node, at, slot};
 use crate::PoolFull;
 use crate::primitives::{Acquire, Relaxed, Release};
-use core::mem;
 use core::task::Waker;
 
 /// Why a hidden child was not born; with what was to be in it.
@@ -144,9 +145,35 @@ pub(super) unsafe fn waiter(parent: *mut Node, waker: Waker) -> Result<*mut Node
         if push(parent, node) {
             return Ok(node);
         }
-        let waker = at(node).waker.with_mut(|cell| mem::take(&mut *cell));
+        // Nobody else has seen the node.
+        let waker = slot::copy(&at(node).waker).assume_init();
         give_up(node);
-        waker.map_or_else(|| unreachable!("nobody else has seen the node"), |waker| Err(Unborn::Cancelled(waker)))
+        Err(Unborn::Cancelled(waker))
+    }
+}
+
+/// A block with a waker in its first slot, and so many handles; or the waker, if the parent is cancelled.
+///
+/// # Safety
+/// The caller holds a handle on `parent`, which lives on the heap.
+#[cfg(feature = "alloc")]
+#[cold]
+pub(super) unsafe fn block<const N: usize>(
+    parent: *mut Node,
+    waker: Waker,
+    handles: usize,
+) -> Result<*mut Node, Waker> {
+    // SAFETY: as in `waiter`.
+    unsafe {
+        let Ok(room) = super::memory::Heap.room();
+        let state = birth_state(State::CHILD, Block::<N>::ROLE).with_handles(handles - 1);
+        let node = room.fill(Node::hidden(state, parent), Deadline::NEVER, Block::<N>::new(waker));
+        if push(parent, node) {
+            return Ok(node);
+        }
+        let waker = take_unseen(node);
+        give_up(node);
+        Err(waker)
     }
 }
 

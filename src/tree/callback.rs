@@ -8,7 +8,7 @@ use super::extended::{Payload, Role, discard_payload, payload};
 use super::handle::Handle;
 use super::memory::{Bin, Home};
 use super::reason::Reason;
-use super::release::release;
+use super::release::{release, release_handle_into};
 use super::state::{CHILD, Duty, HANDLE};
 use super::{Node, at, slot};
 use crate::primitives::{AcqRel, Acquire, Relaxed, Release};
@@ -158,7 +158,7 @@ pub(super) unsafe fn detach(parent: *mut Node, node: *mut Node) {
             if !state.is_linked() {
                 // The token is cancelled, and the claim on it gone; the canceller has run this, or is about to.
                 release(node, HANDLE, &mut bin);
-                release(parent, HANDLE, &mut bin);
+                release_handle_into(parent, &mut bin);
                 return;
             }
             // Acquire (E7): a canceller that has given back his claim has set FIRED before that. (My uses are released with the
@@ -180,6 +180,7 @@ pub(super) unsafe fn detach(parent: *mut Node, node: *mut Node) {
             bin.put(node);
         }
         // Its claim on the token is ours to give back: the token keeps it without one (I15).
-        release(parent, CHILD + HANDLE, &mut bin);
+        at(parent).state.cancel_child();
+        release_handle_into(parent, &mut bin);
     }
 }

@@ -7,6 +7,7 @@
 //! | `Linked` | a token with several sources | the links | | let go of them |
 //! | `Link` | a hidden child of a source | a weak claim on the linked token | cancel that, too | drop |
 //! | `Callback` | a hidden child of a token | the closure | run | drop it if it was not run |
+//! | `First`, `Further` | blocks, hidden children of a token | wakers (`block`) | wake | |
 //!
 //! In a pool every node is an extended one: the tail says where it lives.
 //!
@@ -32,6 +33,12 @@ pub(crate) enum Role {
     Linked,
     Link,
     Callback,
+    /// The first block of a token's further waiters.
+    #[cfg(feature = "alloc")]
+    First,
+    /// Another one.
+    #[cfg(feature = "alloc")]
+    Further,
 }
 
 /// What a tail holds for somebody.
@@ -194,6 +201,9 @@ pub(super) unsafe fn dismantle(node: *mut Node, bin: &mut Bin) {
         let table = tail(node).table;
         match table.role {
             Role::Token => {}
+            // Wakers are their futures', or a canceller's.
+            #[cfg(feature = "alloc")]
+            Role::First | Role::Further => {}
             Role::Timed | Role::Link => (table.discard)(node),
             // Not by their own drops: a linked token may be the last to hold another, and so on.
             Role::Linked => linked::let_go(node, bin),
@@ -225,6 +235,8 @@ pub(super) unsafe fn is_dismantled_quietly(node: *mut Node) -> bool {
     unsafe {
         match role(node) {
             Role::Token => true,
+            #[cfg(feature = "alloc")]
+            Role::First | Role::Further => true,
             // Relaxed: as in `dismantle`. (A closure in a pool is a pointer and a word, without a drop.)
             Role::Callback => callback::is_awaited_by_nobody(node),
             Role::Timed | Role::Linked | Role::Link => false,

@@ -10,7 +10,7 @@ use super::extended::{Payload, Role, Weak, deadline, payload, set_deadline};
 use super::handle::Handle;
 use super::memory::{Bin, Home};
 use super::reason::Reason;
-use super::release::release;
+use super::release::{release, release_handle_into};
 use super::state::HANDLE;
 use super::{Node, at};
 use crate::primitives::Relaxed;
@@ -126,7 +126,7 @@ impl<H: Home> Linking<H> {
             let mut link = payload::<Links>(self.token.node()).with(|cell| (*cell).assume_init_ref().0);
             while !link.is_null() {
                 let (next, source) = neighbours(link);
-                release(source, HANDLE, &mut bin);
+                release_handle_into(source, &mut bin);
                 link = next;
             }
         }

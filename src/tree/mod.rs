@@ -1,6 +1,6 @@
 //! The tree: intrusive, reference-counted nodes, and a cancel that walks them without stopping anybody.
 //!
-//! A node is a token, or a hidden child: one that carries the waker of a further waiter, or a callback, or a link to a
+//! A node is a token, or a hidden child: one that carries the wakers of further waiters, or a callback, or a link to a
 //! token that has several sources. It stands in the list of its parent's children, and has a list of its own. Children are pushed at the front by one compare-and-swap. They are taken out by
 //! the *pruner*, whoever happens to be inside; who finds one inside leaves its dead node to him and goes (`prune`). A
 //! *cancel* freezes each list by a bit in its head, walks it, and the last walker to leave dissolves it (`cancel`,
@@ -16,6 +16,9 @@
 //! | `state` | handles, child claims; linked, handed, pinned, retry | `state` |
 //! | `visit` | walkers inside the list; closed | `cancel` |
 //! | `slot` | the waker: free, busy, set, fired | `slot` |
+//! | `waiters` | the first block of further waiters: null, then that block, until the last handle goes | `block` |
+//! | the word of a block | for each of its slots: occupied, set; fired | `block` |
+//! | the purse in a block | the open block, and how many of the handles on it that it had are spent | `purse` |
 //! | `dead` | stack of nodes that wait for the pruner; `CLOSED` after the sweep | `prune` |
 //! | | of a callback: who waits for its end; done | `callback` |
 //! | `reason` | what `is_cancelled` reads: null, then why, for ever; comes before the mark in `head`, unless it is the plain one | `reason` |
@@ -24,8 +27,10 @@
 //! # Invariants
 //!
 //! - **I1** A node that lives and is linked owns one child claim on its parent, unless it is detached (I15). A token, a hidden
-//!   waiter's future, a registration and an entry in a canceller's list of wakers own one handle claim each; but if the entry
-//!   is a node that STAYS, it owns a child claim on it, as does whoever cancels an anchor by a weak claim.
+//!   waiter's future, the future of a waiter in a further block, and a registration own one handle claim each; so does a token
+//!   on its first block, and the purse in that as many as it says on the open one. An entry in a canceller's list of
+//!   wakers owns none (I17); but if it is a node that STAYS, a child claim on it, as does whoever cancels an anchor by a weak
+//!   claim.
 //! - **I2** A node is freed exactly once: by the pruner of its parent, after leaving the list in which no cancel had
 //!   come; by the sweeper of its parent, if its dropper had let go of it; or by whoever takes the last claim, or lets go
 //!   of it, after the sweeper had passed.
@@ -49,8 +54,8 @@
 //!   a pin leaves the node and its claim on the parent to the holder.
 //! - **I11** `parent` is written only under the pin, before the unpin. Who has a duty for a node reads it after his own
 //!   read-modify-write of `state`, and so reads the last one.
-//! - **I12** `link` has one use at a time: a canceller's list of wakers (a handle claim; or, on a node that STAYS and so is no
-//!   relay, any claim), or the dead stack, limbo, a bin (all without a handle: dead, or a relay).
+//! - **I12** `link` has one use at a time: a canceller's list of wakers (with a handle, by I17; or, on a node that STAYS and so is
+//!   no relay, any claim), or the dead stack, limbo, a bin (all without a handle: dead, or a relay, or a root that was).
 //! - **I13** A relay whose collapse is given up, because something stands in the way, is looked at again: by the thread
 //!   whose claim stood in the way when it gives that back (or RETRY says that it has), or, if the parent is a relay
 //!   too, by whoever collapses that. If a cancel stood in the way, the sweep makes the collapse needless.
@@ -61,6 +66,12 @@
 //!   with it then. It keeps its parent from being replaced by a child. Its pin is nobody's, and keeps sweepers off.
 //! - **I16** A tail's payload is written before the node is published, or, in a token with a deadline, before WAITED is set; it
 //!   is then touched by who has the duty of I8 alone, and in the end by who frees the node.
+//!
+//! - **I17** A node without STAYS whose slot is FIRED and SET, or FIRED and GONE, is in the list of one canceller, and has a handle:
+//!   a future puts its waker into the slot while it has one, or borrows one, and who gives up the last one first takes
+//!   out a waker that was forgotten there, or leaves the handle to the canceller, by a step in the slot.
+//! - **I18** A block has a token that has a handle, or is kept by futures that were forgotten, or by a canceller: who gives up the
+//!   last handle on a token gives up its blocks before. So no block keeps its token, or makes a relay of it.
 //!
 //! # Memory ordering
 //!
@@ -82,9 +93,11 @@
 //! | E11 | push on the graveyard | `take` | `link`, and the nodes |
 //! | E12 | an heir's new `parent`; its place in `head` or `next` | walkers, pruners | its `next`, its `parent` |
 //! | E13 | unpin | giving back a claim, and so having the next duty | `parent`, the use of `link` |
-//! | E14 | SET into `slot`, BUSY out of it | `fire`; the next step of a future | the waker, or the empty cell |
+//! | E14 | SET into `slot`, or a block's word; SET out of it | the canceller's step; the next future's | the waker; that the cell has been read |
 //! | E15 | `dead` of a callback: a token, DONE | the other of the two; who asks whether it has finished | the token; what it did |
 //! | E16 | WAITED into `head` of a token with a deadline | the cancel | what the timer gave |
+//! | E17 | a block into `waiters`; a block, or handles, into the purse | who comes into the block; who takes a handle | the block; the handles |
+//! | E18 | `leave` and `finish`, in `slot` | the other of the two | all uses of the node, before the free |
 //!
 //! # Progress
 //!
@@ -95,7 +108,7 @@
 //! | drop | lock-free; climbs only over nodes that end | another claim was taken or given back; as a pruner: others' dead nodes came in |
 //! | cancel | lock-free; O(1) when done | a push, a pruner's step; children created below the part not yet frozen prolong the walk |
 //! | poll, drop of a first waiter | wait-free, but for the first ever on a node | |
-//! | poll, drop of further waiters | as create and drop | |
+//! | poll, drop of further waiters | lock-free; where a block is made or ends, as create and drop | another came or went; took a handle out of the purse, or filled it |
 //! | reason | wait-free | |
 //! | register, unregister, detach | as create and drop; nobody waits for a callback that runs | |
 //! | fire an alarm | as cancel | another claim was taken or given back |
@@ -111,18 +124,20 @@
 //! |---|---|
 //! | `prev` | the holder of PRUNING of the parent |
 //! | `link` | by I12 |
-//! | `waker` | who has made `slot` BUSY; who has set FIRED over SET |
+//! | `waker`, a cell of a block | to write, who has made the slot BUSY (OCCUPIED); what is in it, by the step in `slot` (the word) |
 //! | payload | by I16; a closure: who has set FREE or FIRED over SET |
 //!
 //! # Differences from the design that this grew from
 //!
 //! A child of a cancelled token is a node of its own, not another handle of its parent, so that it is not equal to it. The
-//! sweep frees nothing in place (`memory`). Who marks a node is its visitor from its birth on (`cancel`). A waker is claimed
-//! when its turn to be woken has come, not in the walk (`wake`). The reason is set before the mark, unless it is the plain one (`reason`). `leave` and the last pruner change the head by compare-and-swap loops instead
+//! sweep frees nothing in place (`memory`). Who marks a node is its visitor from its birth on (`cancel`). A waker in a node's own slot is claimed
+//! when its turn to be woken has come, not in the walk; those of a block all at once, when the turn of the block has come (`wake`). The reason is set before the mark, unless it is the plain one (`reason`). `leave` and the last pruner change the head by compare-and-swap loops instead
 //! of single read-modify-writes, because `AtomicPtr`, which keeps provenance, has no others in this crate's MSRV.
 
 mod ahead;
 mod birth;
+#[cfg(feature = "alloc")]
+mod block;
 mod callback;
 mod cancel;
 mod collapse;
@@ -135,6 +150,8 @@ mod linked;
 mod list;
 pub(crate) mod memory;
 mod prune;
+#[cfg(feature = "alloc")]
+mod purse;
 mod reason;
 mod release;
 #[cfg(feature = "alloc")]
@@ -159,11 +176,15 @@ pub(crate) use reason::Reason;
 pub(crate) use wait::Wait;
 
 use crate::primitives::{AtomicPtr, AtomicU32, Life, UnsafeCell};
+use core::mem::MaybeUninit;
 use core::ptr;
 use core::task::Waker;
 use head::{AtomicHead, CANCELLED, Head, MARKED, WAITED};
 use reason::AtomicReason;
 use state::{AtomicState, State};
+
+/// Where a waker is kept: written by the future whose it is, or read by others (`slot`).
+type WakerCell = UnsafeCell<MaybeUninit<Waker>>;
 
 /// A node: 96 bytes on 64-bit targets, at most 56 on 32-bit ones.
 ///
@@ -173,7 +194,7 @@ use state::{AtomicState, State};
 pub(crate) struct Node {
     /// The newest child, and what is going on in the list.
     head: AtomicHead,
-    /// Of a link: the link before it.
+    /// The first block of a token's further waiters, with a handle on it. Of a link: the link before it.
     waiters: AtomicPtr<Node>,
     /// Who needs this node.
     state: AtomicState,
@@ -192,7 +213,7 @@ pub(crate) struct Node {
     /// Whose list the node is in; dangling once it is no longer LINKED.
     parent: AtomicPtr<Node>,
     /// The waker of one future.
-    waker: UnsafeCell<Option<Waker>>,
+    waker: WakerCell,
     /// Whether it is cancelled, and why: what `is_cancelled` reads.
     reason: AtomicReason,
     /// Watches the node in models; nothing otherwise.
@@ -222,7 +243,7 @@ impl Node {
             next: AtomicPtr::new(ptr::null_mut()),
             prev: UnsafeCell::new(ptr::null_mut()),
             parent: AtomicPtr::new(parent),
-            waker: UnsafeCell::new(None),
+            waker: UnsafeCell::new(MaybeUninit::uninit()),
             reason: AtomicReason::alive(),
             life: Life::new(),
         }
@@ -237,7 +258,7 @@ impl Node {
     }
 
     fn waiter(state: State, parent: *mut Node, waker: Waker) -> Self {
-        Self { waker: UnsafeCell::new(Some(waker)), ..Self::hidden(state, parent) }
+        Self { waker: UnsafeCell::new(MaybeUninit::new(waker)), ..Self::hidden(state, parent) }
     }
 
     /// A child that waits from its birth.

@@ -1,10 +1,12 @@
 //! Giving claims back: the end of nodes, and what it obliges to. Iterative: it climbs, over nodes that have died.
 
+#[cfg(feature = "alloc")]
+use super::block;
 use super::memory::{Bin, cancels_have_left_something, empty_graveyard, free_if_plain, home_of};
 use super::prune::{Unlinking, prune_after, reap, unlink_among_siblings, unlink_only_child};
 use super::state::{CHILD, Duty, HANDLE, State};
 use super::sweep::dissolve;
-use super::{Node, at};
+use super::{Node, at, slot};
 use crate::primitives::{Acquire, Relaxed, Release, Word};
 
 /// Gives back `claims` on `node`, and does what follows from it, up the tree as far as nodes die or become relays.
@@ -34,6 +36,61 @@ unsafe fn settle_into(node: *mut Node, duty: Duty, bin: &mut Bin) {
     unsafe { settle(node, duty, bin) };
 }
 
+/// Gives back a handle on a node that is no callback, no link and no block, and does what follows from it. If it is the last one,
+/// this is the end of waiting for the node.
+///
+/// # Safety
+/// As [`release`].
+pub(super) unsafe fn release_handle_into(node: *mut Node, bin: &mut Bin) {
+    // SAFETY: as in `release`.
+    unsafe {
+        // Acquire (E7): as in `release_but_the_last`.
+        let seen = at(node).state.load(Acquire);
+        if at(node).state.release_but_the_last(seen).is_err() && !(is_waited(node) && is_passed_on(node, bin)) {
+            release(node, HANDLE, bin);
+        }
+    }
+}
+
+/// Whether something of waiting is to be ended before the last handle goes. Nobody but a canceller looks at the slot any more,
+/// and nobody at `waiters`.
+///
+/// # Safety
+/// The caller holds the last handle, and has acquired what those who had the others did (E7).
+#[inline(always)]
+unsafe fn is_waited(node: *mut Node) -> bool {
+    // SAFETY: the handle.
+    unsafe {
+        #[cfg(feature = "alloc")]
+        if block::is_needed(node) {
+            return true;
+        }
+        !slot::is_left(node)
+    }
+}
+
+/// Ends waiting for the node (I17, I18). True if the handle is somebody else's then.
+///
+/// # Safety
+/// As [`is_waited`].
+#[cold]
+#[inline(never)]
+unsafe fn is_passed_on(node: *mut Node, bin: &mut Bin) -> bool {
+    // SAFETY: the handle. Whoever it is passed on to comes here, too.
+    unsafe {
+        // Relaxed: STAYS is there from birth. Of what STAYS, a canceller's list holds a claim.
+        if !at(node).state.load(Relaxed).stays() && slot::leave(node) {
+            return true;
+        }
+        #[cfg(feature = "alloc")]
+        if block::is_needed(node) {
+            block::end(node, bin);
+        }
+        let _ = bin;
+        false
+    }
+}
+
 /// Gives back a handle, and does what follows from it, and ends what cancels have left. Frees at once.
 ///
 /// # Safety
@@ -48,33 +105,40 @@ pub(super) unsafe fn release_handle(node: *mut Node) {
         // SAFETY: as in `release`. Where the node lives has to be asked as long as it does.
         unsafe {
             let home = home_of(node);
-            release(node, HANDLE, &mut Bin::immediate());
+            release_handle_into(node, &mut Bin::immediate());
             empty_graveyard(home);
         }
     }
     // SAFETY: as in `release`.
     unsafe {
-        // Relaxed: EXTENDED is there from birth; the step looks again.
-        let seen = at(node).state.load(Relaxed);
+        // Acquire (E7): as in `release_but_the_last`. EXTENDED is there from birth.
+        let seen = at(node).state.load(Acquire);
         if seen.is_extended() || cancels_have_left_something() {
             release_and_tidy(node);
-        } else if !at(node).state.release_one_of_several(seen) {
+        } else if let Err(seen) = at(node).state.release_but_the_last(seen) {
             release_last(node, seen);
         }
     }
 }
 
-/// Gives back a handle on a node without a tail that seems to have no other.
+/// Gives back the last handle on a node without a tail.
 ///
 /// The common ends, without a loop: those of a leaf, whose parent has handles if it has one, in a list where nobody is at work. What is
 /// to be said of each step stands in [`settle`] and what that calls.
 ///
 /// # Safety
-/// As [`release`].
+/// As [`release`] and [`is_waited`].
 #[inline(never)]
 unsafe fn release_last(node: *mut Node, seen: State) {
     // SAFETY: as in `settle`.
     unsafe {
+        if is_waited(node) {
+            let bin = &mut Bin::immediate();
+            if is_passed_on(node, bin) {
+                return;
+            }
+            return release(node, HANDLE, bin);
+        }
         if !at(node).state.release_leaf(seen) {
             return release_thoroughly(node, HANDLE);
         }

@@ -7,7 +7,7 @@
 //!
 //! (In brackets: on targets without 64-bit atomics.)
 //!
-//! A *handle* is a token, a future of a second waiter, a registration, or an entry in a canceller's list of wakers. A
+//! A *handle* is a token, a registration, a future with a hidden node or in a block, or what a token has of its blocks. A
 //! *child claim* belongs to a child that stands in this node's list, or, for a while, to a thread that relocates one, or
 //! that cancels an anchored node or runs a callback (`extended`).
 //!
@@ -28,7 +28,7 @@
 //!
 //! No atomics here but the loop that applies a transition; the transitions are pure and have unit tests.
 
-use crate::primitives::{AcqRel, AtomicWord, Relaxed, Word, abort};
+use crate::primitives::{AcqRel, Acquire, AtomicWord, Relaxed, Word, abort};
 
 /// The node stands in its parent's list. Cleared once, by the sweeper of the parent.
 const LINKED: Word = 0b0001;
@@ -174,8 +174,14 @@ impl State {
         self.has_one_child_only() && self.is_linked()
     }
     #[inline]
-    pub(super) fn with_handle(self) -> State {
-        State(self.0 + HANDLE)
+    pub(super) fn has_several_handles(self) -> bool {
+        self.0 & HANDLES > HANDLE
+    }
+    /// So many handles more, of one that nobody has seen.
+    #[cfg(feature = "alloc")]
+    #[inline]
+    pub(super) fn with_handles(self, more: usize) -> State {
+        State(self.0 + HANDLE * more as Word)
     }
     #[inline]
     pub(super) fn pinned(self) -> State {
@@ -328,21 +334,22 @@ impl AtomicState {
         false
     }
 
-    /// Adds a handle unless there is none: a node without a handle never has one again.
+    /// Adds a few handles. The caller holds one.
+    #[cfg(any(feature = "alloc", test))]
     #[inline]
-    pub(super) fn try_retain(&self) -> bool {
-        let mut state = self.load(Relaxed);
-        while state.has_handle() {
-            if state.0 >> HANDLE_SHIFT > MAX_HANDLES {
-                abort();
-            }
-            // Relaxed: as `retain`; the caller's visit of the list keeps the node.
-            match self.replace(state, state.with_handle(), Relaxed, Relaxed) {
-                Ok(()) => return true,
-                Err(newer) => state = newer,
-            }
+    pub(super) fn add(&self, handles: usize) {
+        // Relaxed: as `retain`.
+        if State(self.0.fetch_add(HANDLE * handles as Word, Relaxed)).0 >> HANDLE_SHIFT > MAX_HANDLES {
+            abort();
         }
-        false
+    }
+
+    /// Takes handles back that cannot be the last: the caller holds one.
+    #[cfg(feature = "alloc")]
+    #[inline]
+    pub(super) fn give_back(&self, handles: usize) {
+        // Relaxed: as `cancel_child`.
+        self.0.fetch_sub(HANDLE * handles as Word, Relaxed);
     }
 
     /// Gives back `claims` and tells what that obliges to.
@@ -360,13 +367,19 @@ impl AtomicState {
         }
     }
 
-    /// The short way of `release`, for a handle on a node without a tail: if the state is as `seen`, and there is another handle, nothing
-    /// follows from it. Else nothing is done, and false.
+    /// Gives back a handle on a node that is no callback, unless it is the last one: then nothing is done, and the state is told. If it is not,
+    /// nothing follows from it. The state is as was just seen, with Acquire (E7): if the handle is the last one, what was done by
+    /// those who had the others, who cannot come again.
     #[inline]
-    pub(super) fn release_one_of_several(&self, seen: State) -> bool {
-        let left = State(seen.0.wrapping_sub(HANDLE));
-        // Release, Acquire (E7): as `release`.
-        left.has_handle() && self.replace(seen, left, AcqRel, Relaxed).is_ok()
+    pub(super) fn release_but_the_last(&self, mut state: State) -> Result<(), State> {
+        while state.has_several_handles() {
+            // Release, Acquire (E7): as `release`.
+            match self.replace(state, State(state.0 - HANDLE), AcqRel, Acquire) {
+                Ok(()) => return Ok(()),
+                Err(newer) => state = newer,
+            }
+        }
+        Err(state)
     }
 
     /// The short way of `release`, for the only handle on a leaf: if the state is as `seen`, the node is dead, and to be buried if it

@@ -1,20 +1,25 @@
 //! Phase two of a cancel: what the walk has found to be waited for, and the wakers and callbacks that are to be run.
 
+#[cfg(feature = "alloc")]
+use super::block;
 use super::cancel::walk;
 use super::extended::{Role, notify, role};
 use super::foreign::run_all;
 use super::memory::Bin;
 use super::reason::Reason;
-use super::release::release;
-use super::state::{CHILD, HANDLE};
+use super::release::{release, release_handle_into};
+use super::state::CHILD;
 use super::{Node, at, callback, linked, slot};
 use crate::primitives::Relaxed;
+#[cfg(feature = "alloc")]
+use crate::primitives::Word;
 use crate::reason::CancelKind;
 use core::ptr;
 use core::task::Waker;
 
-/// The nodes that one cancel has to notify, chained through `link`. On each the lists hold a claim: on one that STAYS a
-/// child claim, for it may live without a handle; on others a handle.
+/// The nodes that one cancel has to notify, chained through `link`. On each that STAYS the lists hold a child claim, for it may live
+/// without a handle. Others are kept by the future that waits for them: its handle, or who gives up the last one leaves that to
+/// us (`slot::leave`).
 pub(super) struct Waited {
     first: *mut Node,
     /// Links to tokens that have several sources: they are followed before anything is run.
@@ -23,11 +28,20 @@ pub(super) struct Waited {
     current: *mut Node,
     /// The current node is to be run next.
     pending: bool,
+    /// A block, with a claim on it, as long as there is something in `wakers`.
+    #[cfg(feature = "alloc")]
+    block: *mut Node,
+    /// The slots of the block that are still to be woken.
+    #[cfg(feature = "alloc")]
+    wakers: Word,
 }
 
 /// What is to be run next.
 enum Next {
     Waker(Waker),
+    /// The wakers of the block.
+    #[cfg(feature = "alloc")]
+    Block,
     /// What the current node carries.
     Current,
     Nothing,
@@ -35,27 +49,50 @@ enum Next {
 
 impl Waited {
     pub(super) fn none() -> Self {
-        Self { first: ptr::null_mut(), links: ptr::null_mut(), current: ptr::null_mut(), pending: false }
+        Self {
+            first: ptr::null_mut(),
+            links: ptr::null_mut(),
+            current: ptr::null_mut(),
+            pending: false,
+            #[cfg(feature = "alloc")]
+            block: ptr::null_mut(),
+            #[cfg(feature = "alloc")]
+            wakers: 0,
+        }
     }
 
     /// Notes a node that this cancel has marked, and that has been waited for.
     ///
-    /// Its slot is left alone until its turn to be woken has come: so a future that is dropped before that, by another
+    /// Its waker is left where it is until its turn to be woken has come: so a future that is dropped before that, by another
     /// waker for example, still takes its waker back and is not woken (C12); a callback can still be prevented.
     ///
     /// # Safety
     /// The caller has changed the node's CANCELLED from 0 to 1 (I8), and keeps it by a visit or a claim.
-    #[cold]
+    #[inline]
     pub(super) unsafe fn add(&mut self, node: *mut Node) {
-        // SAFETY: the caller's contract; from the claim on, that.
+        // SAFETY: the caller's contract; from the step on, the future's handle.
         unsafe {
             // Relaxed: what is asked has been so from birth.
-            let stays = at(node).state.load(Relaxed).stays();
-            // Without a handle there is no future: nobody waits, and the node may be in its dropper's hands (I12).
-            // One that STAYS is in nobody's hands before it is dead.
-            let claimed = if stays { at(node).state.try_add_child() } else { at(node).state.try_retain() };
-            if claimed {
-                let list = if stays && role(node) == Role::Link { &mut self.links } else { &mut self.first };
+            if at(node).state.load(Relaxed).stays() {
+                self.add_staying(node);
+            // If a future has its waker there, the node has a handle; so it is in no dropper's hands (I12).
+            } else if slot::list(node) {
+                at(node).link.with_mut(|link| *link = self.first);
+                self.first = node;
+            }
+        }
+    }
+
+    /// The same for a node that STAYS: it is in nobody's hands before it is dead.
+    ///
+    /// # Safety
+    /// As [`add`](Self::add).
+    #[cold]
+    unsafe fn add_staying(&mut self, node: *mut Node) {
+        // SAFETY: the caller's contract; from the claim on, that.
+        unsafe {
+            if at(node).state.try_add_child() {
+                let list = if role(node) == Role::Link { &mut self.links } else { &mut self.first };
                 at(node).link.with_mut(|link| *link = *list);
                 *list = node;
             }
@@ -85,6 +122,10 @@ impl Waited {
     /// given back after that, by the next call, which comes after a panic, too.
     #[inline]
     fn next(&mut self) -> Next {
+        #[cfg(feature = "alloc")]
+        if self.wakers != 0 {
+            return Next::Block;
+        }
         if !self.current.is_null() {
             if core::mem::take(&mut self.pending) {
                 return Next::Current;
@@ -93,7 +134,7 @@ impl Waited {
         }
         while !self.first.is_null() {
             let node = self.first;
-            // SAFETY: our claim, until it is released; the waker is ours by `fire` (I8).
+            // SAFETY: our claim until it is released, or what keeps the node for us until `finish`; the waker is ours by that (I8).
             unsafe {
                 self.first = at(node).link.with(|link| *link);
                 if at(node).state.load(Relaxed).stays() {
@@ -102,14 +143,36 @@ impl Waited {
                     }
                     continue;
                 }
-                let waker = slot::fire(node);
-                release(node, HANDLE, &mut Bin::deferred());
-                if let Some(waker) = waker {
+                let finished = slot::finish(node);
+                if finished.kept {
+                    release_handle_into(node, &mut Bin::deferred());
+                }
+                if let Some(waker) = finished.waker {
                     return Next::Waker(waker);
                 }
             }
         }
         Next::Nothing
+    }
+
+    /// Wakes the wakers of the block, or, if one panics, those up to it. With the last one goes our claim (C16).
+    #[cfg(feature = "alloc")]
+    #[inline]
+    fn wake_block(&mut self) {
+        // SAFETY: our claim keeps the block; its wakers are ours by `fire` (I8), each once.
+        unsafe {
+            let parts = block::parts(self.block);
+            while self.wakers != 0 {
+                let (waker, is_there) = parts.fired(self.wakers.trailing_zeros());
+                self.wakers &= self.wakers - 1;
+                if self.wakers == 0 {
+                    release(self.block, CHILD, &mut Bin::deferred());
+                }
+                if is_there {
+                    waker.wake();
+                }
+            }
+        }
     }
 
     /// The same for a node that STAYS.
@@ -129,6 +192,15 @@ impl Waited {
                     let waker = slot::fire(node);
                     (self.current, self.pending) = (node, waker.is_some());
                     Some(waker.map_or(Next::Current, Next::Waker))
+                }
+                #[cfg(feature = "alloc")]
+                Role::First | Role::Further => {
+                    (self.block, self.wakers) = (node, block::fire(node));
+                    if self.wakers == 0 {
+                        release(node, CHILD, &mut Bin::deferred());
+                        return None;
+                    }
+                    Some(Next::Block)
                 }
                 _ => {
                     let waker = slot::fire(node);
@@ -162,6 +234,8 @@ impl Waited {
         run_all(|| {
             match self.next() {
                 Next::Waker(waker) => waker.wake(),
+                #[cfg(feature = "alloc")]
+                Next::Block => self.wake_block(),
                 // SAFETY: our claim keeps the node until the next call of `next`; what it carries is ours to run, once.
                 Next::Current => unsafe { notify(self.current) },
                 Next::Nothing => return false,

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 mod pools;
 mod waits;
+use waits::Blocks;
 #[allow(unused_imports, reason = "not every user has races")]
 pub(crate) use waits::{Race, Wait};
 
@@ -26,7 +27,7 @@ pub(crate) enum Why {
 /// What a node is. A node of a later kind comes later in the list than what it names.
 #[derive(Clone)]
 enum Role {
-    /// A token, or a hidden child for a second waiter.
+    /// A token, or a hidden child for further waiters.
     Plain,
     /// A token that stays what it is when it has no handle any more: with a timer of its own.
     Timed,
@@ -54,6 +55,8 @@ struct Node {
     gone: bool,
     /// A waiter has put its waker into the node itself.
     slot_taken: bool,
+    /// Where further waiters put theirs.
+    blocks: Blocks,
 }
 
 /// What has become of a callback.
@@ -85,6 +88,8 @@ pub(crate) struct Tree {
     /// Nodes that cancels have found dead, up to the next drop of a handle.
     buried: usize,
     cancels: usize,
+    /// All nodes are in a pool: so there are no blocks.
+    is_in_a_pool: bool,
     pub(crate) woken: [usize; WAKERS],
 }
 
@@ -94,7 +99,8 @@ impl Tree {
         if let Some(parent) = parent {
             Node { why, by, deadline, .. } = self.nodes[parent];
         }
-        self.nodes.push(Node { parent, role, handles: 1, why, by, deadline, gone: false, slot_taken: false });
+        let blocks = Blocks::default();
+        self.nodes.push(Node { parent, role, handles: 1, why, by, deadline, gone: false, slot_taken: false, blocks });
         self.nodes.len() - 1
     }
     pub(crate) fn root(&mut self) -> Id {
@@ -282,6 +288,7 @@ impl Tree {
     /// A handle has been dropped: what cancels have found dead is given back, and what was left to itself ends with that.
     pub(crate) fn settle(&mut self) {
         self.buried = 0;
+        self.end_blocks();
         let live = self.live();
         for (node, live) in self.nodes.iter_mut().zip(&live) {
             node.gone = !live;

@@ -121,11 +121,11 @@ fn more_handles_than_fit_abort() {
 
 #[test]
 #[cfg(all(feature = "std", unix))]
-fn more_handles_than_fit_abort_in_a_cancel() {
-    aborts("more_handles_than_fit_abort_in_a_cancel", || {
-        let state = AtomicState::new(State(MAX_HANDLES << HANDLE_SHIFT));
-        assert!(state.try_retain());
-        state.try_retain();
+fn more_handles_than_fit_abort_in_a_purse() {
+    aborts("more_handles_than_fit_abort_in_a_purse", || {
+        let state = AtomicState::new(State((MAX_HANDLES - 1) << HANDLE_SHIFT));
+        state.add(2);
+        state.add(2);
     });
 }
 

@@ -5,6 +5,11 @@ use super::waits::Place;
 use super::{Fate, Id, Role, Tree};
 
 impl Tree {
+    /// One whose nodes are all in a pool.
+    pub(crate) fn in_a_pool() -> Self {
+        Self { is_in_a_pool: true, ..Self::default() }
+    }
+
     /// The nodes that have to be there.
     pub(crate) fn needed(&self) -> usize {
         self.live().into_iter().filter(|live| *live).count()
