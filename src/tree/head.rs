@@ -79,6 +79,10 @@ impl Head {
         self.0.addr() & PRUNING != 0
     }
     #[inline]
+    pub(super) fn is_waited_or_cancelled(self) -> bool {
+        self.0.addr() & (WAITED | CANCELLED) != 0
+    }
+    #[inline]
     pub(super) fn is_waited(self) -> bool {
         self.0.addr() & WAITED != 0
     }

@@ -115,6 +115,8 @@ pub(super) unsafe fn release_handle(node: *mut Node) {
         let seen = at(node).state.load(Acquire);
         if seen.is_extended() || cancels_have_left_something() {
             release_and_tidy(node);
+        } else if !seen.has_several_handles() {
+            release_last(node, seen);
         } else if let Err(seen) = at(node).state.release_but_the_last(seen) {
             release_last(node, seen);
         }
@@ -132,19 +134,16 @@ pub(super) unsafe fn release_handle(node: *mut Node) {
 unsafe fn release_last(node: *mut Node, seen: State) {
     // SAFETY: as in `settle`.
     unsafe {
-        if is_waited(node) {
-            let bin = &mut Bin::immediate();
-            if is_passed_on(node, bin) {
-                return;
-            }
-            return release(node, HANDLE, bin);
+        // Relaxed: who has waited has said so in the head, or found it cancelled, and was acquired with its handle (E7).
+        if at(node).head.load(Relaxed).is_waited_or_cancelled() && is_waited(node) {
+            return end_waiting_and_release(node);
         }
         if !at(node).state.release_leaf(seen) {
             return release_thoroughly(node, HANDLE);
         }
         if !seen.is_linked() {
             if !free_if_plain(node) {
-                Bin::immediate().put(node);
+                end_at_once(node);
             }
             return;
         }
@@ -153,6 +152,29 @@ unsafe fn release_last(node: *mut Node, seen: State) {
             return bury_among_siblings(node, parent);
         }
         end_unlinked(node, parent);
+    }
+}
+
+/// # Safety
+/// As [`Bin::put`].
+#[cold]
+#[inline(never)]
+unsafe fn end_at_once(node: *mut Node) {
+    // SAFETY: the caller's contract.
+    unsafe { Bin::immediate().put(node) };
+}
+
+/// # Safety
+/// As [`release`] and [`is_waited`].
+#[cold]
+#[inline(never)]
+unsafe fn end_waiting_and_release(node: *mut Node) {
+    let bin = &mut Bin::immediate();
+    // SAFETY: the caller's contract.
+    unsafe {
+        if !is_passed_on(node, bin) {
+            release(node, HANDLE, bin);
+        }
     }
 }
 

@@ -175,7 +175,7 @@ impl State {
     }
     #[inline]
     pub(super) fn has_several_handles(self) -> bool {
-        self.0 & HANDLES > HANDLE
+        self.0 >> HANDLE_SHIFT > 1
     }
     /// So many handles more, of one that nobody has seen.
     #[cfg(feature = "alloc")]
