@@ -25,33 +25,36 @@ pub(super) enum Relays {
 
 /// Has `node`, dead or a relay pinned by the caller, dealt with in the list of `parent`: now, by the pruner who is
 /// inside, or by the sweeper if the parent is cancelled. Returns claims on the parent that the caller has to give back
-/// over and above his own.
+/// over and above his own. `dead`: the node is, and not pinned.
 ///
 /// # Safety
 /// The caller has the duty for `node`, holds a claim on `parent`, and does not touch the node again.
 #[inline]
-pub(super) unsafe fn reap(parent: *mut Node, node: *mut Node, bin: &mut Bin) -> Word {
-    // SAFETY: the caller's contract. Relaxed: whether it is pinned is settled, by us or by who acquired it for us.
+pub(super) unsafe fn reap(parent: *mut Node, node: *mut Node, dead: bool, bin: &mut Bin) -> Word {
+    // SAFETY: the caller's contract.
     unsafe {
-        if at(node).state.load(Relaxed).is_pinned() {
-            return reap_among_others(parent, node, bin);
+        // Relaxed, here and where it is looked at again: only compared; the steps that follow carry the order.
+        let head = at(parent).head.load(Relaxed);
+        if !dead {
+            return reap_among_others(parent, node, head, bin);
         }
-        if unlink_only_child(parent, node) {
+        if unlink_only_child(parent, node, head) {
             bin.put(node);
             return 0;
         }
-        match unlink_among_siblings(parent, node) {
+        match unlink_among_siblings(parent, node, head) {
             Unlinking::Done => {
                 bin.put(node);
                 0
             }
-            Unlinking::NotBegun => reap_among_others(parent, node, bin),
+            Unlinking::NotBegun => reap_among_others(parent, node, head, bin),
             Unlinking::Disturbed(unlinked) => prune_after(parent, node, unlinked, bin),
         }
     }
 }
 
-/// Takes a dead node out of its parent's list by one step, if it is the only one there, and nobody is at work on that.
+/// Takes a dead node out of its parent's list by one step, if it is the only one there, and nobody is at work on that. The parent's
+/// head was `head` a moment ago.
 ///
 /// Nobody need become the pruner, because nothing of the list has to be read or written but the head. (A `next` that is null
 /// stays so: new nodes come in front, and no pruner moves a dead one.)
@@ -59,10 +62,9 @@ pub(super) unsafe fn reap(parent: *mut Node, node: *mut Node, bin: &mut Bin) -> 
 /// # Safety
 /// As [`reap`], for a node that is dead and not pinned; it is the caller's to free if this says true.
 #[inline]
-pub(super) unsafe fn unlink_only_child(parent: *mut Node, node: *mut Node) -> bool {
+pub(super) unsafe fn unlink_only_child(parent: *mut Node, node: *mut Node, head: Head) -> bool {
     // SAFETY: the caller's contract.
     unsafe {
-        let head = at(parent).head.load(Relaxed);
         head.is_undisturbed()
             && ptr::eq(head.first(), node)
             && next_of(node).is_null()
@@ -83,15 +85,15 @@ pub(super) enum Unlinking {
     Disturbed(bool),
 }
 
-/// Takes a dead node out of its parent's list, if nobody is at work on that, and nobody comes.
+/// Takes a dead node out of its parent's list, if nobody is at work on that, and nobody comes. The parent's head was `head` a moment
+/// ago.
 ///
 /// # Safety
 /// As [`unlink_only_child`], if this says [`Done`](Unlinking::Done).
 #[inline]
-pub(super) unsafe fn unlink_among_siblings(parent: *mut Node, node: *mut Node) -> Unlinking {
+pub(super) unsafe fn unlink_among_siblings(parent: *mut Node, node: *mut Node, head: Head) -> Unlinking {
     // SAFETY: the caller's contract; while we are the pruner, the list is ours (I9). After the step out nothing is touched.
     unsafe {
-        let head = at(parent).head.load(Relaxed);
         // Acquire (E2): what the previous pruners wrote to the list.
         if !head.is_undisturbed() || at(parent).head.replace(head, head.with(PRUNING), Acquire, Relaxed).is_err() {
             return Unlinking::NotBegun;
@@ -130,15 +132,14 @@ pub(super) unsafe fn prune_after(parent: *mut Node, node: *mut Node, unlinked: b
     }
 }
 
-/// [`reap`], whoever is at work.
+/// [`reap`], whoever is at work. The parent's head was `head` a moment ago.
 ///
 /// # Safety
 /// As [`reap`].
 #[inline(never)]
-unsafe fn reap_among_others(parent: *mut Node, node: *mut Node, bin: &mut Bin) -> Word {
+unsafe fn reap_among_others(parent: *mut Node, node: *mut Node, mut head: Head, bin: &mut Bin) -> Word {
     // SAFETY: `parent` by the caller's claim; `node` by his duty until it is pushed or handed over.
     unsafe {
-        let mut head = at(parent).head.load(Relaxed);
         while !head.is_cancelled() {
             if head.is_pruning() {
                 return match push(parent, node, node) {

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "alloc")]
 use super::block;
+use super::head::Head;
 use super::memory::{Bin, cancels_have_left_something, empty_graveyard, free_if_plain, home_of};
 use super::prune::{Unlinking, prune_after, reap, unlink_among_siblings, unlink_only_child};
 use super::state::{CHILD, Duty, HANDLE, State};
@@ -42,12 +43,26 @@ unsafe fn settle_into(node: *mut Node, duty: Duty, bin: &mut Bin) {
 /// # Safety
 /// As [`release`].
 pub(super) unsafe fn release_handle_into(node: *mut Node, bin: &mut Bin) {
+    // SAFETY: as in `release`. Acquire (E7): as in `release_but_the_last`.
+    unsafe { release_handle_from(node, at(node).state.load(Acquire), bin) };
+}
+
+/// As [`release_handle_into`]; the state was `seen` a moment ago, with Acquire (E7).
+///
+/// # Safety
+/// As [`release`].
+unsafe fn release_handle_from(node: *mut Node, seen: State, bin: &mut Bin) {
     // SAFETY: as in `release`.
     unsafe {
-        // Acquire (E7): as in `release_but_the_last`.
-        let seen = at(node).state.load(Acquire);
-        if at(node).state.release_but_the_last(seen).is_err() && !(is_waited(node) && is_passed_on(node, bin)) {
-            release(node, HANDLE, bin);
+        let Err(seen) = at(node).state.release_but_the_last(seen) else {
+            return;
+        };
+        if is_waited(node) && is_passed_on(node, seen, bin) {
+            return;
+        }
+        let duty = at(node).state.release_from(seen, HANDLE);
+        if duty != Duty::None {
+            settle_into(node, duty, bin);
         }
     }
 }
@@ -75,11 +90,11 @@ unsafe fn is_waited(node: *mut Node) -> bool {
 /// As [`is_waited`].
 #[cold]
 #[inline(never)]
-unsafe fn is_passed_on(node: *mut Node, bin: &mut Bin) -> bool {
+unsafe fn is_passed_on(node: *mut Node, seen: State, bin: &mut Bin) -> bool {
     // SAFETY: the handle. Whoever it is passed on to comes here, too.
     unsafe {
-        // Relaxed: STAYS is there from birth. Of what STAYS, a canceller's list holds a claim.
-        if !at(node).state.load(Relaxed).stays() && slot::leave(node) {
+        // Of what STAYS, a canceller's list holds a claim.
+        if !seen.stays() && slot::leave(node) {
             return true;
         }
         #[cfg(feature = "alloc")]
@@ -101,11 +116,11 @@ pub(super) unsafe fn release_handle(node: *mut Node) {
     /// As [`release`].
     #[cold]
     #[inline(never)]
-    unsafe fn release_and_tidy(node: *mut Node) {
+    unsafe fn release_and_tidy(node: *mut Node, seen: State) {
         // SAFETY: as in `release`. Where the node lives has to be asked as long as it does.
         unsafe {
             let home = home_of(node);
-            release_handle_into(node, &mut Bin::immediate());
+            release_handle_from(node, seen, &mut Bin::immediate());
             empty_graveyard(home);
         }
     }
@@ -114,7 +129,7 @@ pub(super) unsafe fn release_handle(node: *mut Node) {
         // Acquire (E7): as in `release_but_the_last`. EXTENDED is there from birth.
         let seen = at(node).state.load(Acquire);
         if seen.is_extended() || cancels_have_left_something() {
-            release_and_tidy(node);
+            release_and_tidy(node, seen);
         } else if !seen.has_several_handles() {
             release_last(node, seen);
         } else if let Err(seen) = at(node).state.release_but_the_last(seen) {
@@ -136,10 +151,10 @@ unsafe fn release_last(node: *mut Node, seen: State) {
     unsafe {
         // Relaxed: who has waited has said so in the head, or found it cancelled, and was acquired with its handle (E7).
         if at(node).head.load(Relaxed).is_waited_or_cancelled() && is_waited(node) {
-            return end_waiting_and_release(node);
+            return end_waiting_and_release(node, seen);
         }
         if !at(node).state.release_leaf(seen) {
-            return release_thoroughly(node, HANDLE);
+            return release_thoroughly(node, seen, HANDLE);
         }
         if !seen.is_linked() {
             if !free_if_plain(node) {
@@ -148,8 +163,9 @@ unsafe fn release_last(node: *mut Node, seen: State) {
             return;
         }
         let parent = at(node).parent.load(Relaxed);
-        if !unlink_only_child(parent, node) {
-            return bury_among_siblings(node, parent);
+        let head = at(parent).head.load(Relaxed);
+        if !unlink_only_child(parent, node, head) {
+            return bury_among_siblings(node, parent, head);
         }
         end_unlinked(node, parent);
     }
@@ -168,23 +184,23 @@ unsafe fn end_at_once(node: *mut Node) {
 /// As [`release`] and [`is_waited`].
 #[cold]
 #[inline(never)]
-unsafe fn end_waiting_and_release(node: *mut Node) {
+unsafe fn end_waiting_and_release(node: *mut Node, seen: State) {
     let bin = &mut Bin::immediate();
     // SAFETY: the caller's contract.
     unsafe {
-        if !is_passed_on(node, bin) {
+        if !is_passed_on(node, seen, bin) {
             release(node, HANDLE, bin);
         }
     }
 }
 
 /// # Safety
-/// The caller has the duty to bury `node`, a leaf without a tail, in the list of `parent`.
+/// The caller has the duty to bury `node`, a leaf without a tail, in the list of `parent`, whose head was `head` a moment ago.
 #[inline(never)]
-unsafe fn bury_among_siblings(node: *mut Node, parent: *mut Node) {
+unsafe fn bury_among_siblings(node: *mut Node, parent: *mut Node, head: Head) {
     // SAFETY: as in `settle`.
     unsafe {
-        match unlink_among_siblings(parent, node) {
+        match unlink_among_siblings(parent, node, head) {
             Unlinking::Done => end_unlinked(node, parent),
             Unlinking::NotBegun => settle_at_once(node, Duty::Bury),
             Unlinking::Disturbed(unlinked) => {
@@ -221,19 +237,19 @@ unsafe fn end_unlinked(node: *mut Node, parent: *mut Node) {
         }
         let seen = at(parent).state.load(Relaxed);
         if !at(parent).state.release_child_of_held(seen) {
-            release_thoroughly(parent, CHILD);
+            release_thoroughly(parent, seen, CHILD);
         }
     }
 }
 
-/// As [`release`]. Frees at once.
+/// As [`release`]; the state was `seen` a moment ago. Frees at once.
 ///
 /// # Safety
 /// As [`release`].
 #[inline(never)]
-unsafe fn release_thoroughly(node: *mut Node, claims: Word) {
+unsafe fn release_thoroughly(node: *mut Node, seen: State, claims: Word) {
     // SAFETY: the caller's contract.
-    unsafe { settle(node, at(node).state.release(claims), &mut Bin::immediate()) };
+    unsafe { settle(node, at(node).state.release_from(seen, claims), &mut Bin::immediate()) };
 }
 
 /// As [`settle`]. Frees at once.
@@ -274,7 +290,7 @@ pub(super) unsafe fn settle(mut node: *mut Node, mut duty: Duty, bin: &mut Bin) 
                 at(parent).state.add_child();
             }
             // One claim is the dead node's, or the temporary one: it was ours while we were at the parent.
-            let claims = CHILD * (1 + reap(parent, node, bin));
+            let claims = CHILD * (1 + reap(parent, node, duty == Duty::Bury, bin));
             node = parent;
             duty = at(node).state.release(claims);
         }

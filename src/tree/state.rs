@@ -355,7 +355,12 @@ impl AtomicState {
     /// Gives back `claims` and tells what that obliges to.
     #[inline]
     pub(super) fn release(&self, claims: Word) -> Duty {
-        let mut state = self.load(Relaxed);
+        self.release_from(self.load(Relaxed), claims)
+    }
+
+    /// As [`release`](Self::release); the state was `state` a moment ago.
+    #[inline]
+    pub(super) fn release_from(&self, mut state: State, claims: Word) -> Duty {
         loop {
             let (to, duty) = state.released(claims);
             // Release (E7): what I did with the node comes before its free. Acquire (E7): if I am the one who frees
