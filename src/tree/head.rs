@@ -70,6 +70,11 @@ impl Head {
     pub(super) fn is_bare(self) -> bool {
         self.0.addr() & TAGS == 0
     }
+    /// The same, and `node` is the first.
+    #[inline]
+    pub(super) fn is_undisturbed_over(self, node: *mut Node) -> bool {
+        self.0.addr() & !WAITED == node.addr()
+    }
     #[inline]
     pub(super) fn is_cancelled(self) -> bool {
         self.0.addr() & CANCELLED != 0

@@ -65,8 +65,7 @@ pub(super) unsafe fn reap(parent: *mut Node, node: *mut Node, dead: bool, bin: &
 pub(super) unsafe fn unlink_only_child(parent: *mut Node, node: *mut Node, head: Head) -> bool {
     // SAFETY: the caller's contract.
     unsafe {
-        head.is_undisturbed()
-            && ptr::eq(head.first(), node)
+        head.is_undisturbed_over(node)
             && next_of(node).is_null()
             // Acquire, Release (E2): as a pruner's step in and his step out. No cancel has come, so no walker can be on the
             // node, or ever reach it (I5).
