@@ -108,7 +108,7 @@ fn run_storm(Storm { tree, acts }: &Storm) {
         let round = Round::new(hands, table);
         round.check();
         least += round.needed(true) as isize;
-        most += round.needed(false) as isize;
+        most += (round.needed(false) + round.spare_blocks()) as isize;
         rest.push(round);
     }
     nodes::empty_graveyard();
@@ -130,6 +130,7 @@ struct Round {
     born: BTreeMap<usize, Born>,
     cancels: Vec<(usize, Reason, bool)>,
     now: u64,
+    has_waited: bool,
     /// Those that somebody has cancelled, or whose time has come.
     cancelled: BTreeSet<usize>,
 }
@@ -140,7 +141,8 @@ impl Round {
         let now = u64::try_from(table.timer.now().as_nanos()).expect("not so late");
         let (callbacks, causes, born, cancels, cancelled) = Default::default();
         let tokens = table.tokens.into_inner().unwrap();
-        let mut round = Self { tokens, callbacks, causes, born, cancels, now, cancelled };
+        let has_waited = hands.iter().any(|hand| !(hand.waiters.is_empty() && hand.dropped.is_empty()));
+        let mut round = Self { tokens, callbacks, causes, born, cancels, now, has_waited, cancelled };
         let mut waiters = Vec::new();
         for hand in hands {
             round.tokens.extend(hand.tokens);
@@ -205,6 +207,14 @@ impl Round {
                 None => assert!(runs <= usize::from(due) && (gone || runs == 0), "{runs} runs (C17)"),
             }
         }
+    }
+
+    /// How many blocks the tokens that are still there may keep, of waiters who have all gone.
+    fn spare_blocks(&self) -> usize {
+        let registered = self.callbacks.iter().filter(|callback| callback.registration.is_some());
+        let kept: BTreeSet<usize> =
+            self.tokens.iter().map(Held::name).chain(registered.map(|callback| callback.token)).collect();
+        if self.has_waited { 2 * kept.len() } else { 0 }
     }
 
     /// How many nodes the reference needs for what is held; what was born when a cancel had begun, after that or before.

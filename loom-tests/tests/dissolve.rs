@@ -105,7 +105,7 @@ fn a_fork_without_handles_goes_with_its_root() {
 
 #[test]
 fn a_fork_loses_its_handle_while_its_root_goes() {
-    explore("drop root, drop fork", 4, 40, || {
+    explore("drop root, drop fork", 4, 20, || {
         let root = CancellationToken::new();
         let fork = root.child_token();
         let [first, second] = [fork.child_token(), fork.child_token()];
