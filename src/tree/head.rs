@@ -8,7 +8,7 @@
 //! | 0 | 0 | 1 | *forwarded*: replaced by its only child, which the pointer names; final |
 //! | 1 | 0 | 0 | frozen: no child is ever pushed again; cancellers may walk the list |
 //! | 1 | 1 | 0 | the same, and the last pruner is still inside |
-//! | 1 | 0 | 1 | *done*: everything below is flagged, no visitor is left; final |
+//! | 1 | 0 | 1 | *done*: everything below is flagged, no visitor is left; or a root that nobody can cancel any more; final |
 //! | 1 | 1 | 1 | the same, and the last pruner sweeps the list when it leaves |
 //!
 //! WAITED is independent of these and sticky: a waker has been put into the node's own slot, or there is to be a reason for the

@@ -4,7 +4,8 @@
 //! token that has several sources. It stands in the list of its parent's children, and has a list of its own. Children are pushed at the front by one compare-and-swap. They are taken out by
 //! the *pruner*, whoever happens to be inside; who finds one inside leaves its dead node to him and goes (`prune`). A
 //! *cancel* freezes each list by a bit in its head, walks it, and the last walker to leave dissolves it (`cancel`,
-//! `sweep`). A node without handles that has one child is replaced by it (`collapse`). What a node carries for somebody,
+//! `sweep`). A node without handles that has one child is replaced by it (`collapse`); the list of one that has no ancestor
+//! either is dissolved (`sweep`). What a node carries for somebody,
 //! a closure, a timer, links, stands in a tail behind it (`extended`). Memory is taken and given back in one place
 //! (`memory`).
 //!
@@ -43,7 +44,8 @@
 //!   read-modify-write of the head, which acquired all of their steps.
 //! - **I6** Walkers are counted as visitors of each list on their path, who marks its owner from its birth; a list is swept once, when it is closed, no visitor
 //!   is left and no pruner is inside. So all that a walker stands on, and came by, is kept.
-//! - **I7** If a list is closed, or its owner done, then everything below it is marked, and has its reason (is *flagged*). What
+//! - **I7** If a list is closed, or its owner done and not a root without handles (which nobody looks at, and whose list is
+//!   dissolved), then everything below it is marked, and has its reason (is *flagged*). What
 //!   is marked and has none yet was marked by the short way: it gets the plain one, by whoever marked it and by everybody who
 //!   relies on the mark (`reason`).
 //! - **I8** Who changes CANCELLED of a node from 0 to 1 has its waker to wake, what it carries to run, its link to follow;
@@ -116,7 +118,7 @@
 //! No operation waits for another thread to be scheduled. What a thread that is stalled in the middle of one *can* do is
 //! to hold memory (a pruner: the dead siblings of its list; a canceller: the lists on its path) and the wake-ups that it
 //! has claimed. A single drop may walk the children that were pushed since the last one that did (`give_prevs`), once
-//! for each.
+//! for each; and the last handle of a root all of its children (`dissolve`), and those of descendants without handles.
 //!
 //! # Ownership
 //!
