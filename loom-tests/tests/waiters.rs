@@ -1,6 +1,8 @@
 //! Further waiters: blocks, and the last handle of a token that is waited for. (In models a token's first block has one slot, a
 //! further one two, and a purse two handles.) Proves, within the bounds: C8, C12, C13, C16 for them.
 
+#![allow(clippy::cloned_ref_to_slice_refs, reason = "`kept` takes an array")]
+
 mod support;
 
 use cancel_tree::{CancellationToken, WaitForCancellationFutureOwned, model};
@@ -9,14 +11,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, Wake, Waker};
 use support::{Counter, explore, in_every_order, kept, poll, together};
 
-fn wait(token: &CancellationToken, waker: &Waker) -> Box<WaitForCancellationFutureOwned> {
-    let mut wait = Box::new(token.clone().cancelled_owned());
+fn wait(token: &CancellationToken, waker: &Waker) -> WaitForCancellationFutureOwned {
+    let mut wait = token.clone().cancelled_owned();
     assert!(poll(&mut wait, waker).is_pending());
     wait
 }
 
 /// A token with so many waiters.
-fn waited(n: usize) -> (CancellationToken, Vec<Box<WaitForCancellationFutureOwned>>, Arc<Counter>) {
+fn waited(n: usize) -> (CancellationToken, Vec<WaitForCancellationFutureOwned>, Arc<Counter>) {
     let (token, (counter, waker)) = (CancellationToken::new(), Counter::new());
     let waits = (0..n).map(|_| wait(&token, &waker)).collect();
     (token, waits, counter)
@@ -147,7 +149,7 @@ fn a_full_block_goes_while_another_comes() {
 /// C12: also if its waker was the canceller's already.
 #[test]
 fn a_further_waiter_dropped_by_another_waker_is_not_woken() {
-    struct Drops(std::sync::Mutex<Vec<Box<WaitForCancellationFutureOwned>>>, Arc<Counter>, AtomicUsize);
+    struct Drops(std::sync::Mutex<Vec<WaitForCancellationFutureOwned>>, Arc<Counter>, AtomicUsize);
     impl Wake for Drops {
         fn wake(self: Arc<Self>) {
             drop(std::mem::take(&mut *self.0.lock().unwrap()));
