@@ -51,7 +51,6 @@ pub(crate) fn footprints(bench: &Bench) -> Vec<Footprint> {
         row!("kept by `t = t.child_token()`, per step", rolling),
         only_ours!("a registration of a callback without captures", registration),
         only_ours!("a child with a timeout, on the default timer", timeout),
-        only_ours!("… and what it leaves when it is dropped", timeout_again),
     ]
 }
 
@@ -169,11 +168,4 @@ fn timeout() -> Figure {
     // The timer's own thread, and what that needs.
     drop(token.child_with_timeout(HOUR));
     each(counted(|| all.extend((0..MANY).map(|_| token.child_with_timeout(HOUR)))))
-}
-
-fn timeout_again() -> Figure {
-    let token = cancel_tree::CancellationToken::new();
-    let come_and_go = || (0..MANY).for_each(|_| drop(token.child_with_timeout(HOUR)));
-    come_and_go();
-    each(counted(come_and_go))
 }
