@@ -12,7 +12,7 @@ use support::balanced;
 use support::wakers::{Counter, Hooks};
 
 /// How many other waiters the token has: where the waker under test is kept depends on that.
-const OTHERS: [usize; 3] = [0, 1, 5];
+const OTHERS: [usize; 4] = [0, 1, 5, 12];
 
 /// The handles and futures that a waker finds when it acts. It takes out what it uses, so that no lock is held then.
 #[derive(Default)]
@@ -297,4 +297,37 @@ impl<F: Fn() + Send + Sync> Wake for OnWake<F> {
     fn wake(self: Arc<Self>) {
         (self.0)();
     }
+}
+
+/// C12: whoever is woken first drops the others, wherever their wakers are kept; none of them is woken after that.
+#[test]
+fn who_is_dropped_by_another_waker_of_the_same_cancel_is_not_woken() {
+    #[derive(Default)]
+    struct DropsAll {
+        waits: Mutex<Vec<WaitForCancellationFutureOwned>>,
+        wakes: AtomicUsize,
+    }
+    impl Wake for DropsAll {
+        fn wake(self: Arc<Self>) {
+            self.wakes.fetch_add(1, SeqCst);
+            let waits = std::mem::take(&mut *self.waits.lock().unwrap());
+            drop(waits);
+        }
+    }
+    balanced(|| {
+        for waiters in [1, 2, 8, 9, 40, 100] {
+            let token = CancellationToken::new();
+            let all = Arc::new(DropsAll::default());
+            let waker = Arc::clone(&all).into();
+            for _ in 0..waiters {
+                let mut wait = token.clone().cancelled_owned();
+                assert!(Pin::new(&mut wait).poll(&mut Context::from_waker(&waker)).is_pending());
+                all.waits.lock().unwrap().push(wait);
+            }
+            drop(waker);
+            token.cancel();
+            assert_eq!(all.wakes.load(SeqCst), 1, "of {waiters}");
+            assert_eq!(Arc::strong_count(&all), 1, "a waker is kept though its future is gone");
+        }
+    });
 }
