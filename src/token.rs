@@ -36,9 +36,9 @@ use core::hash::{Hash, Hasher};
 ///
 /// No operation locks, spins, yields, or waits for another thread to be scheduled. What each one is, is said beside it,
 /// in the usual terms: *wait-free* is a bounded number of steps; *lock-free* is that a step is only ever repeated
-/// because another thread's step went through. Dropping takes a bounded number of steps, but for two kinds of drop, which
-/// go through children once in the life of each: the first drop of a child that is not the newest goes through those made since the
-/// last one, and the last handle of a token without ancestors through all that it has.
+/// because another thread's step went through. A drop may go through more than its own token: upwards through those that end with
+/// it; through siblings made since a drop last did so; and, of the last handle of a token without ancestors, through its children.
+/// Each is gone through once for each of these reasons.
 ///
 /// Any operation may be interrupted at any instruction by a signal handler or interrupt that calls
 /// [`is_cancelled`](Self::is_cancelled) or [`cancel`](Self::cancel) on the same tree, if the wakers and callbacks that
