@@ -63,7 +63,7 @@ GUARDS = [
      "release.rs", "(false, false) => state.unpinned().claimed(),", "(false, false) => state.unpinned(),",
      "                    if !state.is_dead() {\n                        bin.put_orphan(node);\n                    }\n", ""),
     ("dead_stack_is_closed", "drop two_children_dropped_during_a_cancel_are_freed_once",
-     "sweep.rs", "at(parent).dead.swap(Node::CLOSED, Acquire)", "at(parent).dead.swap(ptr::null_mut(), Acquire)"),
+     "sweep.rs", "at(parent).dead.swap(Node::CLOSED, Acquire)", "at(parent).dead.swap(core::ptr::null_mut(), Acquire)"),
     ("prev_is_forgotten", "drop news_that_comes_while_news_is_taken_is_not_lost",
      "list.rs", "unsafe { at(next).prev.with_mut(|prev| *prev = ptr::null_mut()) };", ""),
     ("claim_check", "collapse three_relays_in_a_row_collapse_at_once",
