@@ -12,11 +12,15 @@ extern crate std;
 extern crate self as cancel_tree;
 
 mod guard;
+#[cfg(feature = "alloc")]
+mod name;
 mod pool;
 mod primitives;
 mod race;
 mod reason;
 mod registration;
+#[cfg(feature = "alloc")]
+pub mod snapshot;
 mod token;
 mod tree;
 mod wait;
@@ -41,6 +45,8 @@ pub mod time;
 #[cfg(feature = "std")]
 pub use cancel_when::CancelWhen;
 pub use guard::{DropGuard, DropGuardRef};
+#[cfg(feature = "alloc")]
+pub use name::NamedChild;
 pub use pool::{NotRegistered, PoolFull, TokenPool};
 pub use reason::{CancelKind, Cancelled, Cause, StaticCause};
 pub use registration::{Finished, Registration, Unregister};

@@ -402,7 +402,12 @@ impl Default for CancellationToken {
 
 impl fmt::Debug for CancellationToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CancellationToken").field("is_cancelled", &self.is_cancelled()).finish()
+        let mut token = f.debug_struct("CancellationToken");
+        #[cfg(feature = "alloc")]
+        if let Some(name) = self.name() {
+            token.field("name", &name);
+        }
+        token.field("is_cancelled", &self.is_cancelled()).finish()
     }
 }
 

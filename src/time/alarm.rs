@@ -7,6 +7,8 @@ use crate::reason::CancelKind;
 use crate::tree::Heap;
 use crate::tree::{Deadline, Home, Reason, Weak, empty_graveyard};
 use crate::{CancellationToken, PoolFull, StaticCause, time::Timer};
+#[cfg(feature = "alloc")]
+use core::convert::Infallible;
 use core::fmt;
 use core::mem::ManuallyDrop;
 use core::time::Duration;
@@ -83,17 +85,26 @@ impl CancellationToken {
     #[cfg(feature = "alloc")]
     #[must_use = "a token that is dropped at once cancels nothing"]
     pub fn child_with_timer<T: Timer>(&self, timer: &T, at: Duration) -> Self {
-        let reason = || Reason::new(CancelKind::DeadlineExceeded);
-        let Ok(child) = self.timed(Heap, timer, at, reason, |alarm| Ok(timer.arm(at, alarm)));
-        child
+        self.timed_in(Heap, timer, at, || Reason::new(CancelKind::DeadlineExceeded))
     }
 
     /// As [`child_with_timer`](Self::child_with_timer). The cause shows only if it is the deadline that cancels the child.
     #[cfg(feature = "alloc")]
     #[must_use = "a token that is dropped at once cancels nothing"]
     pub fn child_with_timer_cause<T: Timer>(&self, timer: &T, at: Duration, cause: impl Into<Cause>) -> Self {
-        let reason = || cause.into().into_reason(CancelKind::DeadlineExceeded);
-        let Ok(child) = self.timed(Heap, timer, at, reason, |alarm| Ok(timer.arm(at, alarm)));
+        self.timed_in(Heap, timer, at, || cause.into().into_reason(CancelKind::DeadlineExceeded))
+    }
+
+    /// The same, somewhere where there is room.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn timed_in<H: Home<Full = Infallible>, T: Timer>(
+        &self,
+        home: H,
+        timer: &T,
+        at: Duration,
+        reason: impl FnOnce() -> Reason,
+    ) -> Self {
+        let Ok(child) = self.timed(home, timer, at, reason, |alarm| Ok(timer.arm(at, alarm)));
         child
     }
 

@@ -2,7 +2,10 @@
 
 use super::default::{Default, default_timer};
 use super::{ThreadTimer, Timer, instant, since_origin};
+use crate::reason::CancelKind;
+use crate::tree::{Heap, Home, Reason};
 use crate::{CancellationToken, Cause};
+use core::convert::Infallible;
 use core::time::Duration;
 use std::time::Instant;
 
@@ -19,14 +22,14 @@ impl CancellationToken {
     /// If the timer's thread has to be started and cannot be.
     #[must_use = "a token that is dropped at once cancels nothing"]
     pub fn child_with_deadline(&self, deadline: Instant) -> Self {
-        self.at(since_origin(deadline))
+        self.at(Heap, since_origin(deadline), exceeded)
     }
 
     /// As [`child_with_deadline`](Self::child_with_deadline). The cause shows only if it is the deadline that cancels the
     /// child. (Go: `WithDeadlineCause`.)
     #[must_use = "a token that is dropped at once cancels nothing"]
     pub fn child_with_deadline_cause(&self, deadline: Instant, cause: impl Into<Cause>) -> Self {
-        self.at_with_cause(since_origin(deadline), cause)
+        self.at(Heap, since_origin(deadline), || exceeded_with(cause))
     }
 
     /// A child that is cancelled after `timeout`, or when this token is: the first of the two decides.
@@ -47,14 +50,14 @@ impl CancellationToken {
     /// If the timer's thread has to be started and cannot be.
     #[must_use = "a token that is dropped at once cancels nothing"]
     pub fn child_with_timeout(&self, timeout: Duration) -> Self {
-        self.at(after(timeout))
+        self.at(Heap, after(timeout), exceeded)
     }
 
     /// As [`child_with_timeout`](Self::child_with_timeout). The cause shows only if it is the timeout that cancels the
     /// child. (Go: `WithTimeoutCause`.)
     #[must_use = "a token that is dropped at once cancels nothing"]
     pub fn child_with_timeout_cause(&self, timeout: Duration, cause: impl Into<Cause>) -> Self {
-        self.at_with_cause(after(timeout), cause)
+        self.at(Heap, after(timeout), || exceeded_with(cause))
     }
 
     /// The effective deadline: the earliest of this token's own, its ancestors' and, if it is [linked](Self::any), its
@@ -67,22 +70,29 @@ impl CancellationToken {
         instant(self.handle().deadline().since_origin()?)
     }
 
-    fn at(&self, at: Duration) -> Self {
+    /// A child with a deadline on the default timer.
+    pub(crate) fn at<H: Home<Full = Infallible>>(
+        &self,
+        home: H,
+        at: Duration,
+        reason: impl FnOnce() -> Reason,
+    ) -> Self {
         match default_timer() {
-            None => self.child_with_timer(&ThreadTimer::new(), at),
-            Some(timer) => self.child_with_timer(timer, at),
-        }
-    }
-
-    fn at_with_cause(&self, at: Duration, cause: impl Into<Cause>) -> Self {
-        match default_timer() {
-            None => self.child_with_timer_cause(&ThreadTimer::new(), at, cause),
-            Some(timer) => self.child_with_timer_cause(timer, at, cause),
+            None => self.timed_in(home, &ThreadTimer::new(), at, reason),
+            Some(timer) => self.timed_in(home, timer, at, reason),
         }
     }
 }
 
+pub(crate) fn exceeded() -> Reason {
+    Reason::new(CancelKind::DeadlineExceeded)
+}
+
+pub(crate) fn exceeded_with(cause: impl Into<Cause>) -> Reason {
+    cause.into().into_reason(CancelKind::DeadlineExceeded)
+}
+
 /// `timeout` from now, on the default timer's clock.
-fn after(timeout: Duration) -> Duration {
+pub(crate) fn after(timeout: Duration) -> Duration {
     default_timer().map_or_else(|| ThreadTimer::new().now(), Default::now).saturating_add(timeout)
 }

@@ -16,7 +16,7 @@ mod async_io;
 #[cfg(feature = "std")]
 mod clock;
 #[cfg(all(feature = "std", not(cancel_tree_loom)))]
-mod deadline;
+pub(crate) mod deadline;
 #[cfg(all(feature = "std", not(cancel_tree_loom)))]
 mod default;
 #[cfg(all(feature = "embassy-time", not(cancel_tree_loom)))]

@@ -4,7 +4,7 @@
 use super::block::{Block, take_unseen};
 use super::callback::{self, Callback};
 use super::deadline::Deadline;
-use super::extended::{Payload, birth_state, deadline, discard_payload};
+use super::extended::{Payload, Waiting, birth_state, deadline, discard_payload};
 #[cfg(feature = "alloc")]
 use super::memory::allocate;
 use super::memory::{AnyHome, Home, give_up, home_of};
@@ -134,14 +134,12 @@ unsafe fn cancel_at_birth(parent: *mut Node, node: *mut Node, state: State) {
 pub(super) unsafe fn waiter(parent: *mut Node, waker: Waker) -> Result<*mut Node, Unborn<Waker, PoolFull>> {
     // SAFETY: the handle on the parent; the node is ours alone if it has not been pushed.
     unsafe {
-        let node = match home_of(parent) {
-            #[cfg(feature = "alloc")]
-            AnyHome::Heap => allocate(Node::waiter(State::CHILD, parent, waker)),
-            AnyHome::Pool(pool) => match pool.room() {
-                Ok(room) => room.fill(Node::waiter(State::CHILD.extended(), parent, waker), Deadline::NEVER, ()),
-                Err(full) => return Err(Unborn::Full(waker, full)),
-            },
+        let room = match home_of(parent).room() {
+            Ok(room) => room,
+            Err(full) => return Err(Unborn::Full(waker, full)),
         };
+        let state = birth_state(State::CHILD, Waiting::ROLE);
+        let node = room.fill(Node::waiter(state, parent, waker), Deadline::NEVER, Waiting);
         if push(parent, node) {
             return Ok(node);
         }

@@ -231,6 +231,16 @@ pub(super) unsafe fn rearm(block: *mut Node, slot: u8, waker: &Waker) -> bool {
     }
 }
 
+/// How many wait in the block, if no canceller has come to it.
+///
+/// # Safety
+/// The caller keeps the block.
+pub(super) unsafe fn waiters(block: *mut Node) -> usize {
+    // SAFETY: the caller's contract. Relaxed: a look.
+    let word = unsafe { parts(block) }.word.load(Relaxed);
+    if word & FIRED == 0 { (word >> SET_SHIFT).count_ones() as usize } else { 0 }
+}
+
 /// Canceller: ends the block. Which slots he has the wakers of.
 ///
 /// # Safety

@@ -7,11 +7,13 @@
 //! | `Linked` | a token with several sources | the links | | let go of them |
 //! | `Link` | a hidden child of a source | a weak claim on the linked token | cancel that, too | drop |
 //! | `Callback` | a hidden child of a token | the closure | run | drop it if it was not run |
+//! | `Waiter` | a hidden child of a token, for one waker | none | | |
 //! | `First`, `Further` | blocks, hidden children of a token | wakers (`block`) | wake | |
 //!
-//! In a pool every node is an extended one: the tail says where it lives.
+//! In a pool every node is an extended one: the tail says where it lives. Behind the payload of a token on the heap there is
+//! perhaps its name.
 //!
-//! All but `Token` STAY: a relay would be replaced by its child, and what it carries lost. `Timed` and `Linked` are
+//! All but `Token` and `Waiter` STAY: a relay would be replaced by its child, and what it carries lost. `Timed` and `Linked` are
 //! *anchors*: others, the timer and the links, hold weak claims on them, counted in the tail. A weak claim keeps the
 //! node's memory and nothing else; to cancel the node its holder takes a child claim, if the node is not dead.
 
@@ -21,6 +23,8 @@ use super::reason::Reason;
 use super::release::release;
 use super::state::{CHILD, State};
 use super::{Node, at, callback, cancel, linked, slot};
+#[cfg(feature = "alloc")]
+use crate::name::Name;
 use crate::primitives::{AcqRel, AtomicUsize, Relaxed, UnsafeCell, abort};
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
@@ -33,6 +37,8 @@ pub(crate) enum Role {
     Linked,
     Link,
     Callback,
+    /// Of one further waiter, where there is no block.
+    Waiter,
     /// The first block of a token's further waiters.
     #[cfg(feature = "alloc")]
     First,
@@ -75,13 +81,29 @@ pub(super) struct Tail {
 pub(crate) struct Table {
     role: Role,
     origin: Origin,
+    /// How many bytes behind the node its name is, if it has one.
+    #[cfg(feature = "alloc")]
+    name: Option<usize>,
     cancelled: unsafe fn(*mut Node),
     discard: unsafe fn(*mut Node),
 }
 
 impl Table {
     pub(super) const fn of<P: Payload>(origin: Origin) -> Self {
-        Self { role: P::ROLE, origin, cancelled: cancelled::<P>, discard: discard::<P> }
+        Self {
+            role: P::ROLE,
+            origin,
+            #[cfg(feature = "alloc")]
+            name: None,
+            cancelled: cancelled::<P>,
+            discard: discard::<P>,
+        }
+    }
+
+    /// Of a node that has a name so many bytes behind it.
+    #[cfg(feature = "alloc")]
+    pub(super) const fn named<P: Payload>(origin: Origin, name: usize) -> Self {
+        Self { name: Some(name), ..Self::of::<P>(origin) }
     }
 }
 
@@ -121,7 +143,7 @@ impl<P: Payload> Extended<P> {
 
 /// The state that a node of this role is born with.
 pub(super) fn birth_state(state: State, role: Role) -> State {
-    if role == Role::Token { state.extended() } else { state.staying() }
+    if matches!(role, Role::Token | Role::Waiter) { state.extended() } else { state.staying() }
 }
 
 /// The tail.
@@ -145,6 +167,27 @@ const _: () = {
 pub(super) unsafe fn role(node: *mut Node) -> Role {
     // SAFETY: the caller's contract.
     unsafe { tail(node) }.table.role
+}
+
+/// What a node is called.
+///
+/// # Safety
+/// The caller keeps the node, which nobody may be ending.
+#[cfg(feature = "alloc")]
+pub(super) unsafe fn name<'a>(node: *mut Node) -> Option<&'a Name> {
+    // SAFETY: the caller's contract; the name is there from birth, and never changed. Relaxed: EXTENDED is, too.
+    unsafe {
+        let extended = at(node).state.load(Relaxed).is_extended();
+        extended.then(|| place_of_name(node)).flatten().map(|name| &*name)
+    }
+}
+
+/// # Safety
+/// As [`tail`].
+#[cfg(feature = "alloc")]
+unsafe fn place_of_name(node: *mut Node) -> Option<*mut Name> {
+    // SAFETY: the caller's contract, and that of `Table::named`.
+    unsafe { tail(node).table.name.map(|offset| node.byte_add(offset).cast()) }
 }
 
 /// Where an extended node lives.
@@ -198,9 +241,13 @@ pub(super) unsafe fn notify(node: *mut Node) {
 pub(super) unsafe fn dismantle(node: *mut Node, bin: &mut Bin) {
     // SAFETY: the caller's contract.
     unsafe {
+        #[cfg(feature = "alloc")]
+        if let Some(name) = place_of_name(node) {
+            ptr::drop_in_place(name);
+        }
         let table = tail(node).table;
         match table.role {
-            Role::Token => {}
+            Role::Token | Role::Waiter => {}
             // Wakers are their futures', or a canceller's.
             #[cfg(feature = "alloc")]
             Role::First | Role::Further => {}
@@ -226,15 +273,15 @@ pub(super) unsafe fn dismantle(node: *mut Node, bin: &mut Bin) {
     }
 }
 
-/// Whether [`dismantle`] does nothing that could run foreign code or free another node.
+/// Whether [`dismantle`] does nothing that could run foreign code or free another node, or heap memory.
 ///
 /// # Safety
-/// As [`dismantle`].
+/// As [`dismantle`]; the node lives in a pool, and so has no name.
 pub(super) unsafe fn is_dismantled_quietly(node: *mut Node) -> bool {
     // SAFETY: the caller's contract.
     unsafe {
         match role(node) {
-            Role::Token => true,
+            Role::Token | Role::Waiter => true,
             #[cfg(feature = "alloc")]
             Role::First | Role::Further => true,
             // Relaxed: as in `dismantle`. (A closure in a pool is a pointer and a word, without a drop.)
@@ -328,7 +375,14 @@ pub(super) unsafe fn discard_payload(node: *mut Node) {
     unsafe { (tail(node).table.discard)(node) }
 }
 
-/// Nothing: the tail of a token that only has to know its deadline.
+/// Nothing: the tail of a token that only has to know its deadline, or has a name.
 impl Payload for () {
     const ROLE: Role = Role::Token;
+}
+
+/// Nothing: the tail of a node that is there for its waker.
+pub(super) struct Waiting;
+
+impl Payload for Waiting {
+    const ROLE: Role = Role::Waiter;
 }

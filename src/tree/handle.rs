@@ -2,8 +2,12 @@
 
 use super::birth::Unborn;
 use super::deadline::Deadline;
+#[cfg(feature = "alloc")]
+use super::extended::name;
 use super::extended::{Weak, deadline};
 use super::linked::Links;
+#[cfg(feature = "alloc")]
+use super::look::{Seen, look};
 use super::memory::{AnyHome, Home, empty_graveyard, home_of};
 use super::reason::Reason;
 use super::release::release_handle;
@@ -11,6 +15,8 @@ use super::timed::{self, Timed};
 use super::{Node, at, birth, callback, cancel};
 use crate::PoolFull;
 use crate::time::Timer;
+#[cfg(feature = "alloc")]
+use alloc::vec::Vec;
 use core::mem::ManuallyDrop;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::ptr::NonNull;
@@ -105,6 +111,20 @@ impl Handle {
     pub(crate) fn cancel(&self, reason: &Reason) -> bool {
         // SAFETY: our handle.
         unsafe { cancel::cancel(self.node(), reason) }
+    }
+
+    /// What the token is called.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn name(&self) -> Option<&crate::name::Name> {
+        // SAFETY: our handle.
+        unsafe { name(self.node()) }
+    }
+
+    /// What there is to be seen of this token and all below it.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn look(&self) -> Vec<Seen> {
+        // SAFETY: our handle.
+        unsafe { look(self.node()) }
     }
 
     /// What makes a token this token: the node's address, which no other node has while this handle lives.

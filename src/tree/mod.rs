@@ -7,7 +7,7 @@
 //! `sweep`). A node without handles that has one child is replaced by it (`collapse`); the list of one that has no ancestor
 //! either is dissolved (`sweep`). What a node carries for somebody,
 //! a closure, a timer, links, stands in a tail behind it (`extended`). Memory is taken and given back in one place
-//! (`memory`).
+//! (`memory`). Who wants to see a tree while all of this goes on is a pruner, too (`look`).
 //!
 //! # State words
 //!
@@ -35,8 +35,8 @@
 //! - **I2** A node is freed exactly once: by the pruner of its parent, after leaving the list in which no cancel had
 //!   come; by the sweeper of its parent, if its dropper had let go of it; or by whoever takes the last claim, or lets go
 //!   of it, after the sweeper had passed.
-//! - **I3** Nobody touches a node without a claim on it (his own, or that of a child whose duty he has), a handle, or a visit
-//!   of the list that led him to it.
+//! - **I3** Nobody touches a node without a claim on it (his own, or that of a child whose duty he has), a handle, a visit
+//!   of the list that led him to it, or PRUNING of the list that it stands in.
 //! - **I4** The `next` of a node in a list only ever skips nodes that are dead or replaced, and a node that has been taken
 //!   out keeps its `next`. So from wherever a walker stands, every living later sibling is still ahead.
 //! - **I5** What a pruner takes out of a list is freed only if it leaves the list by a step that finds no cancel. Otherwise
@@ -113,10 +113,11 @@
 //! | poll, drop of further waiters | lock-free; where a block is made or ends, as create and drop | another came or went; took a handle out of the purse, or filled it |
 //! | reason | wait-free | |
 //! | register, unregister, detach | as create and drop; nobody waits for a callback that runs | |
+//! | look at the tree | lock-free | a child was pushed, or a first waiter came; on the way out of a list: as a pruner |
 //! | fire an alarm | as cancel | another claim was taken or given back |
 //!
 //! No operation waits for another thread to be scheduled. What a thread that is stalled in the middle of one *can* do is
-//! to hold memory (a pruner: the dead siblings of its list; a canceller: the lists on its path) and the wake-ups that it
+//! to hold memory (a pruner: the dead siblings of its list; who looks, of all lists on his path; a canceller: the lists on its path) and the wake-ups that it
 //! has claimed. A single drop may walk the children that were pushed since the last one that did (`give_prevs`), once
 //! for each; and the last handle of a root all of its children (`dissolve`), and those of descendants without handles.
 //!
@@ -150,6 +151,8 @@ mod handle;
 mod head;
 mod linked;
 mod list;
+#[cfg(feature = "alloc")]
+mod look;
 pub(crate) mod memory;
 mod prune;
 #[cfg(feature = "alloc")]
@@ -172,8 +175,10 @@ pub(crate) use foreign::run_all;
 pub(crate) use handle::Handle;
 pub(crate) use linked::Linking;
 #[cfg(feature = "alloc")]
-pub(crate) use memory::Heap;
+pub(crate) use look::{Listing, Seen};
 pub(crate) use memory::{AnyHome, Home, Places, empty_graveyard};
+#[cfg(feature = "alloc")]
+pub(crate) use memory::{Heap, Named};
 pub(crate) use reason::Reason;
 pub(crate) use wait::Wait;
 

@@ -215,6 +215,16 @@ pub(super) unsafe fn rearm(node: *mut Node, waker: &Waker) -> bool {
     }
 }
 
+/// Whether something is in the slot, a waker or a closure, and no canceller has come to it.
+///
+/// # Safety
+/// The caller keeps the node.
+#[cfg(feature = "alloc")]
+pub(super) unsafe fn is_set(node: *mut Node) -> bool {
+    // SAFETY: the caller's contract. Relaxed: a look.
+    unsafe { at(node).slot.load(Relaxed) == SET }
+}
+
 /// Canceller: ends the slot. True if what it stands for, a waker or a closure, is the caller's now.
 ///
 /// # Safety

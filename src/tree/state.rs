@@ -173,6 +173,10 @@ impl State {
     fn is_relay(self) -> bool {
         self.has_one_child_only() && self.is_linked()
     }
+    #[cfg(feature = "alloc")]
+    pub(super) fn handles(self) -> usize {
+        (self.0 >> HANDLE_SHIFT) as usize
+    }
     #[inline]
     pub(super) fn has_several_handles(self) -> bool {
         self.0 >> HANDLE_SHIFT > 1

@@ -4,8 +4,11 @@ use super::super::Node;
 use super::super::extended::{Extended, Payload, Table};
 use super::super::head::NODE_ALIGN;
 use super::home::{Home, Origin, Vacant};
+use crate::name::Name;
 use alloc::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use core::cell::Cell;
 use core::convert::Infallible;
+use core::mem::offset_of;
 
 /// The size of a node, perhaps with its tail, and the alignment of its tags. Not `align(16)` on the type: that would round
 /// its size up.
@@ -34,6 +37,34 @@ impl Home for Heap {
             const TABLE: &'static Table = &Table::of::<P>(Origin::Heap(layout_of::<Extended<P>>()));
         }
         Ok(Vacant { memory: take(), table: Of::<P>::TABLE })
+    }
+}
+
+/// The heap, for one node that is to have this name, which is taken out.
+#[derive(Clone, Copy)]
+pub(crate) struct Named<'a>(pub(crate) &'a Cell<Name>);
+
+/// A node, and its name behind it.
+#[repr(C)]
+struct WithName<P> {
+    node: Extended<P>,
+    name: Name,
+}
+
+impl Home for Named<'_> {
+    type Full = Infallible;
+    const IS_HEAP: bool = true;
+
+    fn room<P: Payload>(self) -> Result<Vacant<P>, Infallible> {
+        struct Of<P>(P);
+        impl<P: Payload> Of<P> {
+            const TABLE: &'static Table =
+                &Table::named::<P>(Origin::Heap(layout_of::<WithName<P>>()), offset_of!(WithName<P>, name));
+        }
+        let memory = take::<WithName<P>>();
+        // SAFETY: fresh memory of that size and alignment.
+        unsafe { (&raw mut (*memory).name).write(self.0.take()) };
+        Ok(Vacant { memory: memory.cast(), table: Of::<P>::TABLE })
     }
 }
 

@@ -22,9 +22,9 @@ mod pool;
 pub(super) use self::graveyard::cancels_have_left_something;
 pub(crate) use self::graveyard::empty_graveyard;
 #[cfg(feature = "alloc")]
-pub(crate) use self::heap::Heap;
-#[cfg(feature = "alloc")]
 pub(super) use self::heap::allocate;
+#[cfg(feature = "alloc")]
+pub(crate) use self::heap::{Heap, Named};
 pub(crate) use self::home::{AnyHome, Home};
 pub(super) use self::home::{Origin, home_of};
 #[cfg(cancel_tree_loom)]
