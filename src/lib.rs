@@ -40,6 +40,9 @@ pub mod context;
 #[cfg(doc)]
 pub mod figures;
 pub mod future;
+// Its snippets use what `std` brings.
+#[cfg(all(doc, feature = "std"))]
+pub mod guide;
 pub mod time;
 
 #[cfg(feature = "std")]
