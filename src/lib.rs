@@ -36,6 +36,9 @@ pub mod context;
 #[cfg(doc)]
 pub mod figures;
 pub mod future;
+// Its state is in an `Arc`, too.
+#[cfg(all(feature = "tracker", target_has_atomic = "ptr", not(cancel_tree_loom)))]
+pub mod task;
 pub mod time;
 
 #[cfg(feature = "std")]
