@@ -3,12 +3,11 @@
 
 mod support;
 
-use cancel_tree::CancellationToken;
 use cancel_tree::task::TaskTracker;
 use futures_lite::future::block_on;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Barrier, Mutex};
+use std::sync::{Barrier, Mutex};
 use std::task::Waker;
 use std::thread;
 use support::callbacks::panic_of;
@@ -267,12 +266,13 @@ fn a_waker_may_do_anything_with_the_tracker() {
 }
 
 /// The executor that polls in the wake-up itself, as that of `cancel_when` does.
+#[cfg(feature = "std")]
 #[test]
 fn a_wait_may_be_polled_by_its_own_wake_up() {
-    let (tracker, token) = (TaskTracker::new(), CancellationToken::new());
+    let (tracker, token) = (TaskTracker::new(), cancel_tree::CancellationToken::new());
     let tracked = tracker.token();
     let again = tracker.clone();
-    let rounds = Arc::new(AtomicUsize::new(0));
+    let rounds = std::sync::Arc::new(AtomicUsize::new(0));
     let watch = token.cancel_when({
         let rounds = rounds.clone();
         async move {
