@@ -374,7 +374,7 @@ macro_rules! spawning {
             #[test]
             fn what_a_runtime_drops_is_over() {
                 let (runtime, tracker) = (runtime(), TaskTracker::new());
-                let _ = tracker.spawn_on(std::future::pending::<()>(), runtime.handle());
+                drop(tracker.spawn_on(std::future::pending::<()>(), runtime.handle()));
                 assert_eq!(tracker.len(), 1);
                 drop(runtime);
                 assert!(tracker.is_empty());

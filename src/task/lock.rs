@@ -19,9 +19,14 @@ mod ground {
 /// Spins: there is nothing else to do.
 #[cfg(not(feature = "std"))]
 mod ground {
+    use core::panic::{RefUnwindSafe, UnwindSafe};
     use spin::mutex::{SpinMutex, SpinMutexGuard};
 
     pub(in crate::task) struct Lock<T>(SpinMutex<T>);
+
+    // As with std: what is under the lock does not panic.
+    impl<T> UnwindSafe for Lock<T> {}
+    impl<T> RefUnwindSafe for Lock<T> {}
 
     impl<T> Lock<T> {
         pub(in crate::task) const fn new(value: T) -> Self {

@@ -56,7 +56,7 @@ impl TaskTracker {
         local_set.spawn_local(self.track_future(task))
     }
 
-    /// As [`tokio::task::spawn_blocking`](task::spawn_blocking), tracked until `task` has returned and is dropped.
+    /// As [`tokio::task::spawn_blocking`], tracked until `task` has returned and is dropped.
     ///
     /// # Panics
     ///
