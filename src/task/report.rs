@@ -7,6 +7,7 @@ use core::fmt;
 /// How a [`Shutdown`](super::Shutdown) went, stage by stage. It prints as a line for each.
 ///
 /// ```
+/// # #[cfg(feature = "std")] {
 /// # use cancel_tree::{CancellationToken, task::{Shutdown, Stage, TaskTracker}};
 /// # use cancel_tree::time::ManualTimer;
 /// # use core::time::Duration;
@@ -18,6 +19,7 @@ use core::fmt;
 /// assert!(!report.is_complete());
 /// assert_eq!(report.to_string(), "workers: 2 have not ended");
 /// # });
+/// # }
 /// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Report {
