@@ -11,6 +11,7 @@ use futures_lite::future::block_on;
 use std::future::Future;
 use std::panic::resume_unwind;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
@@ -240,6 +241,27 @@ fn a_moment_counts_though_something_is_tracked_right_after_it() {
         part.tracker.reopen();
         let _late = part.tracker.token();
         assert_eq!(numbers(&run.poll().expect("it was over")), [(1, 0, 0)]);
+    });
+}
+
+#[test]
+fn the_close_itself_may_be_that_moment() {
+    balanced(|| {
+        let (timer, part) = (ManualTimer::new(), Part::new(0));
+        let (tracker, late) = (part.tracker.clone(), Arc::new(Mutex::new(None)));
+        let waker = support::wakers::Hooks::on_wake({
+            let late = late.clone();
+            move || {
+                tracker.reopen();
+                *late.lock().unwrap() = Some(tracker.token());
+            }
+        });
+        let mut wait = Box::pin(part.tracker.wait());
+        assert!(waker.poll(&mut wait).is_pending());
+        let mut run = Run::new(Shutdown::new().stage(part.stage("1").drain(SECOND)), &timer);
+        // What the waker tracks is late: it was over before.
+        let report = run.poll().expect("it was over");
+        assert!(report.is_complete() && late.lock().unwrap().take().is_some());
     });
 }
 

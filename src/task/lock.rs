@@ -1,41 +1,45 @@
-//! A lock that is held for a few steps, with no foreign code under it.
+//! A lock that is held for a few steps, with no foreign code under it. Without std it spins: there is nothing else to do.
 
-#[cfg(feature = "std")]
-mod ground {
-    use std::sync::{Mutex, MutexGuard, PoisonError};
-
-    pub(in crate::task) struct Lock<T>(Mutex<T>);
-
-    impl<T> Lock<T> {
-        pub(in crate::task) const fn new(value: T) -> Self {
-            Self(Mutex::new(value))
-        }
-        pub(in crate::task) fn lock(&self) -> MutexGuard<'_, T> {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner)
-        }
-    }
-}
-
-/// Spins: there is nothing else to do.
+use core::panic::{RefUnwindSafe, UnwindSafe};
 #[cfg(not(feature = "std"))]
-mod ground {
-    use core::panic::{RefUnwindSafe, UnwindSafe};
-    use spin::mutex::{SpinMutex, SpinMutexGuard};
+use spin::mutex::{SpinMutex as Mutex, SpinMutexGuard as MutexGuard};
+#[cfg(feature = "std")]
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-    pub(in crate::task) struct Lock<T>(SpinMutex<T>);
-
-    // As with std: what is under the lock does not panic.
-    impl<T> UnwindSafe for Lock<T> {}
-    impl<T> RefUnwindSafe for Lock<T> {}
-
-    impl<T> Lock<T> {
-        pub(in crate::task) const fn new(value: T) -> Self {
-            Self(SpinMutex::new(value))
-        }
-        pub(in crate::task) fn lock(&self) -> SpinMutexGuard<'_, T> {
-            self.0.lock()
-        }
-    }
+pub(super) struct Lock<T> {
+    data: Mutex<T>,
+    /// A place where tests can interrupt, before the lock is taken.
+    #[cfg(test)]
+    pub(super) gate: crate::primitives::AtomicUsize,
 }
 
-pub(super) use ground::Lock;
+// What is done under the lock does not panic.
+impl<T> UnwindSafe for Lock<T> {}
+impl<T> RefUnwindSafe for Lock<T> {}
+
+impl<T> Lock<T> {
+    pub(super) const fn new(data: T) -> Self {
+        Self {
+            data: Mutex::new(data),
+            #[cfg(test)]
+            gate: crate::primitives::AtomicUsize::new(0),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, T> {
+        #[cfg(test)]
+        self.gate.load(crate::primitives::Relaxed);
+        #[cfg(feature = "std")]
+        return self.data.lock().unwrap_or_else(PoisonError::into_inner);
+        #[cfg(not(feature = "std"))]
+        self.data.lock()
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_free(&self) -> bool {
+        #[cfg(feature = "std")]
+        return self.data.try_lock().is_ok();
+        #[cfg(not(feature = "std"))]
+        self.data.try_lock().is_some()
+    }
+}

@@ -94,7 +94,6 @@ async fn within(
         }
         match time {
             None => Poll::Pending,
-            Some(Duration::ZERO) => Poll::Ready(false),
             Some(time) => {
                 let late = late.get_or_insert_with(|| limit(time).cancelled_owned());
                 Pin::new(late).poll(cx).map(|()| false)

@@ -29,6 +29,9 @@ use crate::tree::run_all;
 use alloc::vec::Vec;
 use core::mem;
 
+#[cfg(test)]
+mod tests;
+
 const CLOSED: usize = 1;
 const AWAITED: usize = 2;
 const ONE: usize = 4;
