@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub(super) struct Lock<T> {
     data: Mutex<T>,
-    /// A place where tests can interrupt, before the lock is taken.
+    /// How often it was taken; and a place where tests can interrupt before it is.
     #[cfg(test)]
     pub(super) gate: crate::primitives::AtomicUsize,
 }
@@ -28,7 +28,7 @@ impl<T> Lock<T> {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, T> {
         #[cfg(test)]
-        self.gate.load(crate::primitives::Relaxed);
+        self.gate.fetch_add(1, crate::primitives::Relaxed);
         #[cfg(feature = "std")]
         return self.data.lock().unwrap_or_else(PoisonError::into_inner);
         #[cfg(not(feature = "std"))]

@@ -7,6 +7,18 @@ use core::future::Future;
 
 /// Spawning on tokio. What is spawned counts from the call on, and until it is dropped: when a [`wait`](Self::wait) is over, the
 /// task has ended, though [`JoinHandle::is_finished`] may say so a moment later.
+///
+/// ```
+/// use cancel_tree::task::TaskTracker;
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let tracker = TaskTracker::new();
+/// let answer = tracker.spawn(async { 42 });
+/// tracker.close();
+/// tracker.wait().await;
+/// assert_eq!(answer.await.unwrap(), 42);
+/// # });
+/// ```
 impl TaskTracker {
     /// `tokio::spawn(tracker.track_future(task))`.
     ///

@@ -108,8 +108,8 @@ impl State {
     /// Takes a step, which ends the round if it leads to closed and empty. Says what was there before.
     #[inline]
     fn step(&self, next: impl Fn(usize) -> usize) -> Snapshot {
-        // Release: pairs with `look`, and with the acquire here, of whoever ends the round. Acquire: for him, all who have
-        // left before; for `reopen`, what came before the `close` that it undoes.
+        // Release: pairs with `look`, and with the acquire in `end_round` and `wait`. Acquire: for `reopen`, what came before
+        // the `close` that it undoes.
         let taken = self.word.fetch_update(AcqRel, Relaxed, |word| Some(Snapshot(next(word)).settled()));
         let (Ok(seen) | Err(seen)) = taken;
         // Only who has cleared it, by T1.
@@ -142,8 +142,8 @@ impl State {
     fn end_round(&self) {
         let (mut ended, mut last) = {
             let mut rounds = self.rounds.lock();
-            // While the lock is held nobody sets it. If it is clear, what is there has ended (T3). Acquire: the step that has
-            // ended it may be another's, and who waited is to see what came before.
+            // While the lock is held nobody sets it. If it is clear, what is there has ended (T3). Acquire: pairs with the release
+            // of all who have left before, so that who waited sees what they did; also if it was another's step that has ended it.
             let over = self.word.load(Acquire) & AWAITED == 0;
             (mem::take(&mut rounds.ended), if over { rounds.running.take() } else { None })
         };

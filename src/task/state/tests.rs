@@ -4,6 +4,7 @@
 
 use super::State;
 use crate::CancellationToken;
+use crate::primitives::Relaxed;
 use crate::primitives::hooked::{Access, with_hook};
 use core::cell::{Cell, RefCell};
 use core::ptr;
@@ -169,4 +170,28 @@ fn waits_are_told_of_what_comes_after_them_and_of_nothing_else() {
         }
     }
     assert!(interrupted > interrupts.len() * OPS.len());
+}
+
+#[test]
+fn the_lock_is_for_waits_and_for_the_end_of_a_round_that_has_some() {
+    let state = State::new();
+    let taken = || state.rounds.gate.load(Relaxed);
+    for _ in 0..2 {
+        state.enter();
+        state.enter();
+        assert!(state.close());
+        state.leave();
+        state.leave();
+        assert!(state.wait().is_none() && state.reopen());
+        assert_eq!(taken(), 0, "nobody has waited");
+    }
+    state.enter();
+    let round = state.wait().expect("it is not over");
+    assert_eq!(taken(), 1);
+    state.enter();
+    state.leave();
+    assert!(state.close() && !state.close() && state.reopen() && state.close());
+    assert_eq!(taken(), 1, "nothing has ended");
+    state.leave();
+    assert!(taken() == 2 && round.is_cancelled());
 }
