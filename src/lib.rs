@@ -43,6 +43,9 @@ pub mod future;
 // Its snippets use what `std` brings.
 #[cfg(all(doc, feature = "std"))]
 pub mod guide;
+// Its state is in an `Arc`, too, and behind one of std's locks.
+#[cfg(all(feature = "std", target_has_atomic = "ptr", not(cancel_tree_loom)))]
+pub mod task;
 pub mod time;
 
 #[cfg(feature = "std")]

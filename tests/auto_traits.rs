@@ -87,6 +87,56 @@ mod with_std {
     assert_not_impl_any!(CancelWhen: Clone);
 }
 
+/// Beside those of tokio-util: whatever they are there, they are here. Its wait is not `Unpin`, ours is.
+#[cfg(feature = "std")]
+mod trackers {
+    use super::*;
+    use cancel_tree::task::task_tracker::{TaskTrackerToken, TaskTrackerWaitFuture, TrackedFuture};
+    use cancel_tree::task::{Report, Shutdown, Stage, StageReport, TaskTracker};
+    use tokio_util::task::task_tracker as theirs;
+
+    macro_rules! both {
+        ($ours:ty, $theirs:ty: $($traits:tt)*) => {
+            assert_impl_all!($ours: $($traits)*);
+            assert_impl_all!($theirs: $($traits)*);
+        };
+    }
+    macro_rules! neither {
+        ($ours:ty, $theirs:ty: $($traits:tt)*) => {
+            assert_not_impl_any!($ours: $($traits)*);
+            assert_not_impl_any!($theirs: $($traits)*);
+        };
+    }
+
+    both!(TaskTracker, theirs::TaskTracker: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Clone, Default, Debug);
+    neither!(TaskTracker, theirs::TaskTracker: Copy, PartialEq);
+    both!(TaskTrackerToken, theirs::TaskTrackerToken: Send, Sync, Unpin, UnwindSafe, RefUnwindSafe, Clone, Debug);
+    neither!(TaskTrackerToken, theirs::TaskTrackerToken: Copy, Default);
+    type Wait = TaskTrackerWaitFuture<'static>;
+    type TheirWait = theirs::TaskTrackerWaitFuture<'static>;
+    both!(Wait, TheirWait: Future<Output = ()>, Send, Sync, Debug);
+    assert_impl_all!(Wait: Unpin, UnwindSafe, RefUnwindSafe);
+    assert_not_impl_any!(TheirWait: Unpin);
+    neither!(Wait, TheirWait: Clone);
+
+    type Tracked<F> = TrackedFuture<F>;
+    type TheirTracked<F> = theirs::TrackedFuture<F>;
+    both!(Tracked<Pending<u8>>, TheirTracked<Pending<u8>>: Future<Output = u8>, Send, Sync, Unpin, Debug);
+    neither!(Tracked<Pending<u8>>, TheirTracked<Pending<u8>>: Clone);
+    neither!(Tracked<Rc<()>>, TheirTracked<Rc<()>>: Send, Sync, Future);
+    both!(Tracked<MutexGuard<'static, ()>>, TheirTracked<MutexGuard<'static, ()>>: Sync);
+    neither!(Tracked<MutexGuard<'static, ()>>, TheirTracked<MutexGuard<'static, ()>>: Send);
+    both!(Tracked<Cell<()>>, TheirTracked<Cell<()>>: Send);
+    neither!(Tracked<Cell<()>>, TheirTracked<Cell<()>>: Sync);
+    neither!(Tracked<PhantomPinned>, TheirTracked<PhantomPinned>: Unpin);
+
+    assert_type_eq_all!(TaskTracker, cancel_tree::task::task_tracker::TaskTracker);
+    assert_impl_all!(Stage: Send, Sync, Unpin, Debug);
+    assert_impl_all!(Shutdown: Send, Sync, Unpin, Debug, Default);
+    assert_impl_all!(Report: Send, Sync, Unpin, Clone, Eq, Debug, std::fmt::Display);
+    assert_impl_all!(StageReport: Send, Sync, Unpin, Clone, Eq, Debug, std::fmt::Display);
+}
+
 // One name under both paths.
 assert_type_eq_all!(CancellationToken, cancel_tree::sync::CancellationToken);
 assert_type_eq_all!(DropGuard, cancel_tree::sync::DropGuard);

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub(crate) mod callbacks;
+#[cfg(feature = "std")]
 pub(crate) mod contexts;
 pub(crate) mod nodes;
 pub(crate) mod wakers;

@@ -1,0 +1,39 @@
+//! Waiting until work is over, and shutting down in order.
+//!
+//! A token tells work to stop; a [`TaskTracker`] knows when it has. [`Shutdown`] does both, for one part of a program after the
+//! other, with a limit on how long each may take.
+//!
+//! ```
+//! # #[cfg(feature = "std")] {
+//! use cancel_tree::CancellationToken;
+//! use cancel_tree::task::{Shutdown, Stage, TaskTracker};
+//! use std::{thread, time::Duration};
+//!
+//! let (tracker, token) = (TaskTracker::new(), CancellationToken::new());
+//! for _ in 0..3 {
+//!     let (tracked, token) = (tracker.token(), token.clone());
+//!     thread::spawn(move || {
+//!         token.wait(); // ... work until then ...
+//!         drop(tracked);
+//!     });
+//! }
+//! let report = Shutdown::new().stage(Stage::new("workers", &tracker, &token).grace(Duration::from_secs(60))).run_blocking();
+//! assert!(report.is_complete());
+//! # }
+//! ```
+//!
+//! `TaskTracker` has the interface of `tokio_util::task::TaskTracker` (0.7.20), under the same paths; the methods that spawn are
+//! there with the feature `tokio`, and [`track_future`](TaskTracker::track_future) works on any executor. (On targets without
+//! compare-and-swap there is no such module.)
+
+mod lock;
+mod report;
+mod shutdown;
+#[cfg(feature = "tokio")]
+mod spawn;
+mod state;
+pub mod task_tracker;
+
+pub use self::report::{Report, StageReport};
+pub use self::shutdown::{Shutdown, Stage};
+pub use self::task_tracker::TaskTracker;

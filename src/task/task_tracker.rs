@@ -1,0 +1,297 @@
+//! [`TaskTracker`] and what belongs to it. The same path as in tokio-util.
+
+use super::state::{Snapshot, State};
+use crate::{CancellationToken, WaitForCancellationFutureOwned};
+use alloc::sync::Arc;
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use pin_project_lite::pin_project;
+
+/// Counts work that is under way, and lets others wait until there is none.
+///
+/// What is tracked is a future ([`track_future`](Self::track_future)) or anything else that can keep a
+/// [token](TaskTrackerToken): a thread, an entry in a queue. It counts until it is *dropped*, not until it is ready; so when a
+/// [`wait`](Self::wait) is over, whatever the futures had is gone, too.
+///
+/// A tracker that is empty may be so because all is over, or because nothing has begun. So a wait is over only when the tracker is
+/// *closed* and empty, at the same time. Closing does not keep anything from being tracked: it says that whoever finds the tracker empty
+/// may take it as the end.
+///
+/// ```
+/// use cancel_tree::task::TaskTracker;
+///
+/// # futures_lite::future::block_on(async {
+/// let tracker = TaskTracker::new();
+/// let executor = async_executor();
+/// for number in 0..10 {
+///     executor.spawn(tracker.track_future(async move { number * 2 })).detach();
+/// }
+/// tracker.close();
+/// executor.run(tracker.wait()).await;
+/// assert!(tracker.is_empty());
+/// # });
+/// # fn async_executor() -> smol::Executor<'static> { smol::Executor::new() }
+/// ```
+///
+/// Clones are the same tracker. Dropping it ends nothing, and stops nothing: to stop work is for a
+/// [`CancellationToken`], and both together are a [`Stage`](super::Stage).
+///
+/// # Progress
+///
+/// Tracking, exits, `close` and `reopen` are steps on one word: wait-free to track, lock-free the others. They allocate nothing.
+///
+/// Where somebody waits, the exit or the `close` that ends his wait **may block** for a moment: it takes a lock, which is held
+/// for a few steps and never while a waker runs (nor for an allocation but that of the [`wait`](Self::wait) that begins a round).
+/// So it is not for interrupt or signal handlers.
+///
+/// # Who runs the wakers
+///
+/// The exit or the `close` that ends the wait, on its thread, after the lock: it is a [`cancel`](CancellationToken::cancel) of
+/// a token that the waits have, with what is said there of wakers that panic. They may do anything to the tracker, and to other
+/// waits. If one panics, the others run all the same, and then the panic goes on in the `close`, or in the drop that was the exit. (A
+/// drop in a thread that is unwinding already aborts then, as ever.) The exit counts in any case.
+///
+/// # Overflow
+///
+/// More than an eighth of `usize::MAX` at the same time aborts the process, as with [`Arc`].
+pub struct TaskTracker {
+    state: Arc<State>,
+}
+
+impl TaskTracker {
+    /// A tracker that is open and tracks nothing. One allocation.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { state: Arc::new(State::new()) }
+    }
+
+    /// A future that is ready as soon as the tracker has been closed and empty at some moment since this call; at once, if it is so
+    /// now.
+    ///
+    /// Such a moment is never missed, though nobody polls the future during it, and though the tracker is reopened,
+    /// or tracks something again, right after it. And one that came before this call does not count.
+    ///
+    /// **May block** for a moment, as [above](Self#progress), if the tracker is not closed and empty. One allocation of a token
+    /// by the first wait of a round (from one moment at which the tracker is closed and empty to the next). Further waits
+    /// take what [further waiters](crate::WaitForCancellationFuture) of a token take, when they are polled.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may be dropped at any time and leaves nothing behind. But one that is made anew counts from then on: a moment that
+    /// came between the two is missed by both. To look for other things meanwhile, keep the future.
+    pub fn wait(&self) -> TaskTrackerWaitFuture<'_> {
+        TaskTrackerWaitFuture { tracker: self, round: self.state.wait().map(CancellationToken::cancelled_owned) }
+    }
+
+    /// Says that the tracker may be taken as over when it is empty. True if it was open.
+    ///
+    /// What comes before a `close` that says `true` happens before what comes after the `reopen` that says `true` next.
+    ///
+    /// Lock-free; or it ends waits, as [above](Self#who-runs-the-wakers), panics and all, if it is empty.
+    pub fn close(&self) -> bool {
+        self.state.close()
+    }
+
+    /// Takes back a [`close`](Self::close). True if the tracker was closed. Waits that are over stay so, polled or not.
+    ///
+    /// Lock-free. Wakes nobody.
+    pub fn reopen(&self) -> bool {
+        self.state.reopen()
+    }
+
+    /// Whether the tracker is closed. Wait-free: one load.
+    #[inline]
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.state.look().is_closed()
+    }
+
+    /// How much is tracked. Wait-free: one load.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.state.look().len()
+    }
+
+    /// Whether nothing is tracked. Wait-free: one load. Who sees `true` sees all that came before the exits.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The same future, tracked until it is dropped. It counts from this call on, polled or not.
+    ///
+    /// Wait-free; allocates nothing.
+    #[inline]
+    pub fn track_future<F: Future>(&self, future: F) -> TrackedFuture<F> {
+        TrackedFuture { future, token: self.token() }
+    }
+
+    /// Something that is tracked until it is dropped: for threads, and whatever else is no future.
+    ///
+    /// ```
+    /// # use cancel_tree::task::TaskTracker;
+    /// let tracker = TaskTracker::new();
+    /// let tracked = tracker.token();
+    /// std::thread::spawn(move || {
+    ///     // ... work ...
+    ///     drop(tracked);
+    /// });
+    /// tracker.close();
+    /// tracker.wait_blocking();
+    /// ```
+    ///
+    /// Wait-free; allocates nothing.
+    #[inline]
+    pub fn token(&self) -> TaskTrackerToken {
+        self.state.enter();
+        TaskTrackerToken { tracker: self.clone() }
+    }
+
+    /// Whether two handles are of the same tracker.
+    #[inline]
+    #[must_use]
+    pub fn ptr_eq(left: &Self, right: &Self) -> bool {
+        Arc::ptr_eq(&left.state, &right.state)
+    }
+}
+
+/// For threads that may block.
+impl TaskTracker {
+    /// Blocks this thread until the tracker has been closed and empty at some moment since this call. **May block**, for ever if
+    /// that does not come: also if this thread itself holds something that is tracked.
+    ///
+    /// [`CancellationToken::wait`], of the token that [`wait`](Self::wait) has.
+    pub fn wait_blocking(&self) {
+        if let Some(round) = self.state.wait() {
+            round.wait();
+        }
+    }
+
+    /// As [`wait_blocking`](Self::wait_blocking), but no longer than `timeout`. **May block.** True if such a moment has come.
+    ///
+    /// A timeout of zero only looks. One that ends later than the clock can say never does.
+    pub fn wait_blocking_timeout(&self, timeout: core::time::Duration) -> bool {
+        let Some(round) = self.state.wait() else { return true };
+        round.wait_timeout(timeout) || self.state.look().is_over()
+    }
+}
+
+impl Default for TaskTracker {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The same tracker again. Wait-free, allocates nothing.
+impl Clone for TaskTracker {
+    #[inline]
+    fn clone(&self) -> Self {
+        Self { state: Arc::clone(&self.state) }
+    }
+}
+
+impl fmt::Debug for TaskTracker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seen: Snapshot = self.state.look();
+        f.debug_struct("TaskTracker").field("len", &seen.len()).field("is_closed", &seen.is_closed()).finish()
+    }
+}
+
+/// Counts as work in a [`TaskTracker`] until it is dropped: [`TaskTracker::token`].
+///
+/// One that is forgotten counts for ever. The drop is lock-free, or ends waits, as said
+/// [there](TaskTracker#who-runs-the-wakers).
+#[must_use = "a token that is dropped at once tracks nothing"]
+#[derive(Debug)]
+pub struct TaskTrackerToken {
+    tracker: TaskTracker,
+}
+
+impl TaskTrackerToken {
+    /// The tracker that it counts in.
+    #[inline]
+    #[must_use]
+    pub fn task_tracker(&self) -> &TaskTracker {
+        &self.tracker
+    }
+}
+
+/// One more that is tracked: `token.task_tracker().token()`.
+impl Clone for TaskTrackerToken {
+    #[inline]
+    fn clone(&self) -> Self {
+        self.tracker.token()
+    }
+}
+
+impl Drop for TaskTrackerToken {
+    #[inline]
+    fn drop(&mut self) {
+        self.tracker.state.leave();
+    }
+}
+
+pin_project! {
+    /// A future that counts as work in a [`TaskTracker`] until it is dropped: [`TaskTracker::track_future`].
+    ///
+    /// It is the future in it, in all other respects. That is dropped first, then it ceases to count; also if that drop panics.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct TrackedFuture<F> {
+        #[pin]
+        future: F,
+        token: TaskTrackerToken,
+    }
+}
+
+impl<F: Future> Future for TrackedFuture<F> {
+    type Output = F::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.project().future.poll(cx)
+    }
+}
+
+impl<F: fmt::Debug> fmt::Debug for TrackedFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tracker = self.token.task_tracker();
+        f.debug_struct("TrackedFuture").field("future", &self.future).field("task_tracker", tracker).finish()
+    }
+}
+
+/// Ready when a [`TaskTracker`] has been closed and empty since this was made: [`TaskTracker::wait`].
+///
+/// A poll after `Ready` says `Ready` again. It registers with a token, so polls and drops are those of a
+/// [`WaitForCancellationFuture`](crate::WaitForCancellationFuture): lock-free, in the waker of another wait, too.
+#[must_use = "futures do nothing unless polled"]
+pub struct TaskTrackerWaitFuture<'a> {
+    tracker: &'a TaskTracker,
+    /// `None` when it is over.
+    round: Option<WaitForCancellationFutureOwned>,
+}
+
+impl Future for TaskTrackerWaitFuture<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let Some(round) = &mut this.round else { return Poll::Ready(()) };
+        // The cancel of the round may be a little behind what the tracker says of itself.
+        if !this.tracker.state.look().is_over() && Pin::new(round).poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        this.round = None;
+        Poll::Ready(())
+    }
+}
+
+impl fmt::Debug for TaskTrackerWaitFuture<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waiting = self.round.is_some();
+        f.debug_struct("TaskTrackerWaitFuture").field("task_tracker", self.tracker).field("waiting", &waiting).finish()
+    }
+}
