@@ -12,6 +12,7 @@ extern crate std;
 extern crate self as cancel_tree;
 
 mod guard;
+mod or_cancelled;
 mod pool;
 mod primitives;
 mod race;
