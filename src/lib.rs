@@ -12,6 +12,7 @@ extern crate std;
 extern crate self as cancel_tree;
 
 mod guard;
+mod observer;
 mod or_cancelled;
 mod pool;
 mod primitives;
@@ -42,6 +43,7 @@ pub mod time;
 #[cfg(feature = "std")]
 pub use cancel_when::CancelWhen;
 pub use guard::{DropGuard, DropGuardRef};
+pub use observer::CancellationObserver;
 pub use pool::{NotRegistered, PoolFull, TokenPool};
 pub use reason::{CancelKind, Cancelled, Cause, StaticCause};
 pub use registration::{Finished, Registration, Unregister};
