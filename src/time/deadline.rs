@@ -83,6 +83,6 @@ impl CancellationToken {
 }
 
 /// `timeout` from now, on the default timer's clock.
-fn after(timeout: Duration) -> Duration {
+pub(super) fn after(timeout: Duration) -> Duration {
     default_timer().map_or_else(|| ThreadTimer::new().now(), Default::now).saturating_add(timeout)
 }
