@@ -38,6 +38,8 @@ pub mod context;
 #[cfg(doc)]
 pub mod figures;
 pub mod future;
+#[cfg(feature = "io")]
+pub mod io;
 #[cfg(feature = "stream")]
 pub mod stream;
 pub mod time;
