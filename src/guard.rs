@@ -41,6 +41,30 @@ impl Drop for DropGuard {
     }
 }
 
+/// For work that ends with its scope.
+#[cfg(feature = "alloc")]
+impl CancellationToken {
+    /// A [child](Self::child_token) that is cancelled when the guard is dropped: for what may not outlive the scope that it was
+    /// started in. This token is not touched by that.
+    ///
+    /// ```
+    /// # use cancel_tree::CancellationToken;
+    /// let request = CancellationToken::new();
+    /// let query = {
+    ///     let guard = request.child_drop_guard();
+    ///     guard.token().clone()
+    /// };
+    /// assert!(query.is_cancelled());
+    /// assert!(!request.is_cancelled());
+    /// ```
+    ///
+    /// `child_token().drop_guard()` in one call, with the progress and the allocation of the one, and the panics of the
+    /// [other](Self::drop_guard).
+    pub fn child_drop_guard(&self) -> DropGuard {
+        self.child_token().drop_guard()
+    }
+}
+
 /// Cancels a borrowed token when it is dropped, unless it is [disarmed](Self::disarm).
 ///
 /// ```

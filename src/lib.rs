@@ -14,13 +14,13 @@ extern crate self as cancel_tree;
 mod guard;
 #[cfg(feature = "alloc")]
 mod name;
+mod observer;
+mod or_cancelled;
 mod pool;
 mod primitives;
 mod race;
 mod reason;
 mod registration;
-#[cfg(feature = "alloc")]
-pub mod snapshot;
 mod token;
 mod tree;
 mod wait;
@@ -43,6 +43,12 @@ pub mod future;
 // Its snippets use what `std` brings.
 #[cfg(all(doc, feature = "std"))]
 pub mod guide;
+#[cfg(feature = "io")]
+pub mod io;
+#[cfg(feature = "alloc")]
+pub mod snapshot;
+#[cfg(feature = "stream")]
+pub mod stream;
 // Its state is in an `Arc`, too, and behind one of std's locks.
 #[cfg(all(feature = "std", target_has_atomic = "ptr", not(cancel_tree_loom)))]
 pub mod task;
@@ -53,6 +59,7 @@ pub use cancel_when::CancelWhen;
 pub use guard::{DropGuard, DropGuardRef};
 #[cfg(feature = "alloc")]
 pub use name::NamedChild;
+pub use observer::CancellationObserver;
 pub use pool::{NotRegistered, PoolFull, TokenPool};
 pub use reason::{CancelKind, Cancelled, Cause, StaticCause};
 pub use registration::{Finished, Registration, Unregister};

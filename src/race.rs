@@ -1,4 +1,4 @@
-//! A future that gives way to a token.
+//! A future that gives way to a token: what the adapters have in common, and those of tokio-util.
 
 use crate::CancellationToken;
 use crate::tree::{Handle, Wait};
@@ -10,13 +10,12 @@ use core::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 pin_project! {
-    /// Both adapters: a future and a wait, until one of them is ready.
-    struct Race<H, F> where H: Borrow<Handle> {
+    /// All adapters: a future and a wait, until one of them is ready.
+    pub(crate) struct Race<H, F> where H: Borrow<Handle> {
         // Dropped as soon as the race is decided.
         #[pin]
         running: Option<Running<H, F>>,
-        // Whether the token is still to be looked at before the future.
-        unchecked: bool,
+        look: Look,
     }
 }
 
@@ -28,36 +27,62 @@ pin_project! {
     }
 }
 
+/// At which polls the token is looked at before the future: the first, each, or never. (After it, at each that is pending.)
+#[derive(Clone, Copy)]
+pub(crate) enum Look {
+    First,
+    Each,
+    Never,
+}
+
 impl<H: Borrow<Handle>, F> Race<H, F> {
-    /// Looks at the token when it is first polled.
-    fn new(handle: H, future: F) -> Self {
-        Self { running: Some(Running { future, wait: Wait::new(handle) }), unchecked: true }
+    pub(crate) fn new(handle: H, future: F, look: Look) -> Self {
+        Self { running: Some(Running { future, wait: Wait::new(handle) }), look }
     }
 
     /// Looks at the token now, and does not keep the future if it is cancelled.
     fn new_checked(handle: H, future: F) -> Self {
         let running = !handle.borrow().is_cancelled();
-        Self { running: running.then(|| Running { future, wait: Wait::new(handle) }), unchecked: false }
+        Self { running: running.then(|| Running { future, wait: Wait::new(handle) }), look: Look::Never }
     }
 }
 
 impl<H: Borrow<Handle>, F: Future> Race<H, F> {
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
+    /// Who came first; of a token, what `why` says of it then. `None` if it has been decided before.
+    pub(crate) fn poll<W>(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        why: impl FnOnce(&Wait<H>) -> W,
+    ) -> Poll<Option<Result<F::Output, W>>> {
         let mut this = self.project();
         let Some(running) = this.running.as_mut().as_pin_mut() else {
             return Poll::Ready(None);
         };
         let running = running.project();
+        let look = match *this.look {
+            Look::First => {
+                *this.look = Look::Never;
+                true
+            }
+            Look::Each => true,
+            Look::Never => false,
+        };
         let mut output = None;
-        if !core::mem::take(this.unchecked) || !running.wait.is_cancelled() {
+        if !look || !running.wait.is_cancelled() {
             match running.future.poll(cx) {
                 Poll::Ready(ready) => output = Some(ready),
                 Poll::Pending if running.wait.poll(cx).is_pending() => return Poll::Pending,
                 Poll::Pending => {}
             }
         }
+        let first = output.ok_or_else(|| why(running.wait));
         this.running.set(None);
-        Poll::Ready(output)
+        Poll::Ready(Some(first))
+    }
+
+    /// The output, if it came first.
+    fn poll_output(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
+        self.poll(cx, |_| ()).map(|first| first.and_then(Result::ok))
     }
 }
 
@@ -89,7 +114,7 @@ pin_project! {
 
 impl<'a, F> RunUntilCancelledFuture<'a, F> {
     pub(crate) fn new(token: &'a CancellationToken, future: F) -> Self {
-        Self { race: Race::new(token.handle(), future) }
+        Self { race: Race::new(token.handle(), future, Look::First) }
     }
     pub(crate) fn new_checked(token: &'a CancellationToken, future: F) -> Self {
         Self { race: Race::new_checked(token.handle(), future) }
@@ -98,7 +123,7 @@ impl<'a, F> RunUntilCancelledFuture<'a, F> {
 
 impl<F> RunUntilCancelledFutureOwned<F> {
     pub(crate) fn new(token: CancellationToken, future: F) -> Self {
-        Self { race: Race::new(token.into_handle(), future) }
+        Self { race: Race::new(token.into_handle(), future, Look::First) }
     }
     pub(crate) fn new_checked(token: CancellationToken, future: F) -> Self {
         Self { race: Race::new_checked(token.into_handle(), future) }
@@ -109,7 +134,7 @@ impl<F: Future> Future for RunUntilCancelledFuture<'_, F> {
     type Output = Option<F::Output>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().race.poll(cx)
+        self.project().race.poll_output(cx)
     }
 }
 
@@ -117,7 +142,7 @@ impl<F: Future> Future for RunUntilCancelledFutureOwned<F> {
     type Output = Option<F::Output>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.project().race.poll(cx)
+        self.project().race.poll_output(cx)
     }
 }
 

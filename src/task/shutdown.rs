@@ -155,9 +155,9 @@ impl fmt::Debug for Stage {
 ///
 /// # Panics
 ///
-/// A waker or callback may panic, in the cancel of a token or the close of a tracker. With `std`, the shutdown goes on to its end
-/// all the same, and then the first panic goes on, in place of the report; without, the panic leaves the future, as if that were
-/// dropped. So does one of the timer, where it cannot be armed. A poll after the report panics.
+/// A waker or callback may panic, in the cancel of a token or the close of a tracker. The shutdown goes on to its end
+/// all the same, and then the first panic goes on, in place of the report. One of the timer leaves the future, as if that were
+/// dropped, where it cannot be armed. A poll after the report panics.
 #[must_use = "a shutdown does nothing before it runs"]
 #[derive(Debug, Default)]
 pub struct Shutdown {

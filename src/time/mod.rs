@@ -5,6 +5,8 @@
 //! [`child_with_timer`](crate::CancellationToken::child_with_timer) takes any [`Timer`]: a [`ManualTimer`] in tests, an
 //! async runtime's, the hardware's. Without a heap there is [`StaticTimer`], which a tick interrupt polls, or a task.
 //!
+//! `sleep`, `sleep_until` and [`sleep_with_timer`] are futures that wait for a time, on any of these, or for a cancel.
+//!
 //! A timer never keeps a token: it has an [`Alarm`], a weak claim, and when the token goes, what the timer gave for it goes,
 //! too.
 
@@ -33,6 +35,7 @@ mod probe;
     allow(dead_code, reason = "naps, and clocks set by hand, are for std")
 )]
 mod queue;
+mod sleep;
 #[cfg(all(feature = "std", not(cancel_tree_loom)))]
 mod thread;
 #[cfg(feature = "tokio")]
@@ -50,6 +53,11 @@ pub use self::embassy::{EmbassyArmed, EmbassyTimer};
 pub use self::fixed::{Clock, StaticArmed, StaticTimer};
 #[cfg(feature = "std")]
 pub use self::manual::{ManualArmed, ManualTimer};
+#[cfg(feature = "alloc")]
+pub use self::sleep::sleep_with_timer;
+pub use self::sleep::{Sleep, try_sleep_with_timer};
+#[cfg(all(feature = "std", not(cancel_tree_loom)))]
+pub use self::sleep::{sleep, sleep_until};
 #[cfg(all(feature = "std", not(cancel_tree_loom)))]
 pub use self::thread::{ThreadArmed, ThreadTimer};
 #[cfg(feature = "tokio")]

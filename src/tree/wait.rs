@@ -6,6 +6,7 @@ use super::block::{self, NoPlace, Place};
 use super::handle::Handle;
 #[cfg(feature = "alloc")]
 use super::memory::AnyHome;
+use super::reason::Reason;
 use super::slot::{self, Arm};
 use core::borrow::Borrow;
 use core::mem::{self, ManuallyDrop};
@@ -39,6 +40,11 @@ impl<H: Borrow<Handle>> Wait<H> {
 
     pub(crate) fn is_cancelled(&self) -> bool {
         self.handle.borrow().is_cancelled()
+    }
+
+    /// Why the token is cancelled.
+    pub(crate) fn reason(&self) -> Option<Reason> {
+        self.handle.borrow().reason()
     }
 
     #[inline]
