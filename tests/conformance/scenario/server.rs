@@ -6,6 +6,7 @@ use super::{Executor, HUNG_UP, Place, Why, cause_of, start};
 use cancel_tree::{CancelKind, CancellationToken, Registration, Unregister};
 use std::future::pending;
 use std::ops::Range;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::task::{Poll, Waker};
@@ -102,11 +103,11 @@ fn serve<E: Executor>(
     let works = start(executor, async move {
         let dropped = Arc::new(AtomicU32::new(0));
         let gone = Gone(dropped.clone());
-        let work = told.tokens[request].run_until_cancelled(async move {
+        let mut work = pin!(told.tokens[request].run_until_cancelled(async move {
             let _gone = gone;
             pending::<()>().await;
-        });
-        assert_eq!(arrivals.begin(work).await, None);
+        }));
+        assert_eq!(arrivals.begin(work.as_mut()).await, None);
         assert_eq!(dropped.load(Relaxed), 1, "the work is gone when it is given up");
         told.end(request)
     });
