@@ -47,6 +47,7 @@ static STARTED: AtomicU32 = AtomicU32::new(0);
 ///
 /// A deadline of 2⁶³ − 1 ns (292 years) or more after the origin never comes. After a `fork` the child process has no
 /// timer thread. The first arming is not for signal handlers. The thread has the signal mask of the one that started it.
+/// WebAssembly has no threads, and without WASI no clock: there the timer panics, and [`StaticTimer`](super::StaticTimer) is of use.
 #[derive(Clone, Copy, Default)]
 pub struct ThreadTimer {
     _private: (),
