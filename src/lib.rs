@@ -22,6 +22,8 @@ mod race;
 mod reason;
 mod registration;
 mod token;
+#[cfg(feature = "tracing")]
+mod trace;
 mod tree;
 mod wait;
 

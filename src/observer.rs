@@ -141,6 +141,26 @@ impl CancellationObserver {
         self.token.try_child_token()
     }
 
+    /// What the token is called: [`CancellationToken::name`]. Wait-free.
+    #[cfg(feature = "alloc")]
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.token.name()
+    }
+
+    /// A child with a name: [`CancellationToken::naming`].
+    #[cfg(feature = "alloc")]
+    pub fn naming(&self, name: impl Into<alloc::borrow::Cow<'static, str>>) -> crate::NamedChild<'_> {
+        self.token.naming(name)
+    }
+
+    /// What is below the token at the moment: [`CancellationToken::tree`].
+    #[cfg(feature = "alloc")]
+    #[must_use]
+    pub fn tree(&self) -> crate::snapshot::TreeSnapshot {
+        self.token.tree()
+    }
+
     /// A child that is cancelled when the guard is dropped: [`CancellationToken::child_drop_guard`].
     #[cfg(feature = "alloc")]
     pub fn child_drop_guard(&self) -> DropGuard {

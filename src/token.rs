@@ -45,6 +45,14 @@ use core::hash::{Hash, Hasher};
 /// this `cancel` finds may be run there. What else may be called there, is said in
 /// [the table](crate#without-a-heap-and-from-interrupts).
 ///
+/// # Events
+///
+/// With the feature `tracing`, and target `cancel_tree`: `made`, at level `TRACE`, with the fields `token` (its identity, as an
+/// address), `parent` and `name`; and `cancelled`, at level `DEBUG`, with `token`, `name`, `reason` and `cause`, for a token that a
+/// call, a guard, or a deadline has cancelled, not for those below it. The subscriber runs on the thread that did it, when it is done: that of
+/// `cancelled` after the wakers and callbacks, and not if one of these has panicked. It is foreign code: with one that is not
+/// fit for signal handlers, `cancel()` is not either.
+///
 /// # Overflow
 ///
 /// More than half of what the counters hold (2³² handles of one token and 2²⁵ living children on targets with 64-bit

@@ -354,7 +354,13 @@ impl Weak {
             }
             let claim = Claim(node);
             // SAFETY: the claim keeps the node as well as a handle would.
-            unsafe { cancel::cancel(claim.0, reason) }
+            let decided = unsafe { cancel::cancel(claim.0, reason) };
+            #[cfg(feature = "tracing")]
+            if decided {
+                // SAFETY: the claim.
+                crate::trace::cancelled(self.0, unsafe { name(claim.0) }.map(|name| &**name), reason);
+            }
+            decided
         })
     }
 }

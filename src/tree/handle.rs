@@ -55,32 +55,34 @@ impl Handle {
     #[cfg(feature = "alloc")]
     pub(crate) fn root() -> Self {
         // SAFETY: a new node comes with one handle.
-        unsafe { Self::adopt(birth::root()) }
+        unsafe { Self::adopt(birth::root()) }.born(None)
     }
 
     /// The same, anywhere.
     pub(crate) fn root_in<H: Home>(home: H) -> Result<Self, H::Full> {
         // SAFETY: a new node comes with one handle.
-        unsafe { birth::root_in(home, ()).map(|node| Self::adopt(node)) }
+        unsafe { birth::root_in(home, ()).map(|node| Self::adopt(node).born(None)) }
     }
 
     /// A child. One allocation.
     #[cfg(feature = "alloc")]
     pub(crate) fn child(&self) -> Self {
         // SAFETY: our handle on the parent; a new node comes with one handle.
-        unsafe { Self::adopt(birth::child(self.node())) }
+        unsafe { Self::adopt(birth::child(self.node())) }.born(Some(self))
     }
 
     /// A child where this node lives.
     pub(crate) fn child_at_home(&self) -> Result<Self, PoolFull> {
         // SAFETY: our handle on the parent; a new node comes with one handle.
-        unsafe { birth::child_at_home(self.node()).map(|node| Self::adopt(node)) }
+        unsafe { birth::child_at_home(self.node()).map(|node| Self::adopt(node).born(Some(self))) }
     }
 
     /// A child anywhere.
     pub(crate) fn child_in<H: Home>(&self, home: H) -> Result<Self, H::Full> {
         // SAFETY: our handle on the parent; a new node comes with one handle.
-        unsafe { birth::child_in(home, self.node(), deadline(self.node()), ()).map(|node| Self::adopt(node)) }
+        let child = unsafe { birth::child_in(home, self.node(), deadline(self.node()), ()) };
+        // SAFETY: as above.
+        child.map(|node| unsafe { Self::adopt(node) }.born(Some(self)))
     }
 
     /// A hidden child with `waker` in its slot. One node, where this one lives.
@@ -110,7 +112,21 @@ impl Handle {
     #[inline]
     pub(crate) fn cancel(&self, reason: &Reason) -> bool {
         // SAFETY: our handle.
-        unsafe { cancel::cancel(self.node(), reason) }
+        let decided = unsafe { cancel::cancel(self.node(), reason) };
+        #[cfg(feature = "tracing")]
+        if decided {
+            crate::trace::cancelled(self.id(), self.name().map(|name| &**name), reason);
+        }
+        decided
+    }
+
+    /// Tells who traces that this is new.
+    #[inline]
+    fn born(self, parent: Option<&Self>) -> Self {
+        #[cfg(feature = "tracing")]
+        crate::trace::born(&self, parent);
+        let _ = parent;
+        self
     }
 
     /// What the token is called.
@@ -201,7 +217,7 @@ impl Handle {
         // SAFETY: as in `child_at_home`. The node is an anchor with this payload, and nobody else has a handle on it yet.
         unsafe {
             let own = at.min(deadline(self.node()));
-            let child = Self::adopt(birth::child_in(home, self.node(), own, Timed::<T>::new())?);
+            let child = Self::adopt(birth::child_in(home, self.node(), own, Timed::<T>::new())?).born(Some(self));
             if !child.is_cancelled() {
                 let armed = arm(Weak::new(child.node()))?;
                 timed::set::<T>(child.node(), armed);
@@ -215,7 +231,7 @@ impl Handle {
         // SAFETY: as in `child_at_home`.
         let child = unsafe {
             let own = at.min(deadline(self.node()));
-            Self::adopt(birth::child_in(home, self.node(), own, ())?)
+            Self::adopt(birth::child_in(home, self.node(), own, ())?).born(Some(self))
         };
         child.cancel(reason);
         Ok(child)
@@ -224,7 +240,7 @@ impl Handle {
     /// A root for a linked token.
     pub(super) fn linked<H: Home>(home: H, links: Links) -> Result<Self, H::Full> {
         // SAFETY: a new node comes with one handle.
-        unsafe { birth::root_in(home, links).map(|node| Self::adopt(node)) }
+        unsafe { birth::root_in(home, links).map(|node| Self::adopt(node).born(None)) }
     }
 }
 
