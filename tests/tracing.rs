@@ -58,8 +58,7 @@ impl Visit for Lines {
 fn log(f: impl FnOnce()) -> String {
     let log = Log::default();
     tracing::subscriber::with_default(log.clone(), f);
-    let text = log.0.lock().unwrap().text.clone();
-    text
+    log.0.lock().unwrap().text.clone()
 }
 
 #[test]

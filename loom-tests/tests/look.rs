@@ -24,7 +24,7 @@ fn what_stands_there_is_seen_and_what_is_dropped_meanwhile_is_freed() {
         let root = Arc::new(CancellationToken::named("root"));
         let stays = root.naming("stays").child_token();
         let goes = root.naming("goes").child_token();
-        let [seen] = kept(&[root.clone()]);
+        let seen = root.clone();
         together([
             actor!({
                 is_named_unless_busy(&seen.tree(), "stays");
@@ -43,7 +43,7 @@ fn an_only_child_is_dropped_while_it_is_looked_at() {
     explore("look, drop of an only child", 3, 200, || {
         let root = Arc::new(CancellationToken::new());
         let child = root.child_token();
-        let [seen] = kept(&[root.clone()]);
+        let seen = root.clone();
         together([actor!(drop(seen.tree())), actor!(drop(child))]);
         assert_eq!(model::live_nodes(), 1, "what was dropped has stayed");
         assert_eq!(root.tree().tokens().len(), 1);
@@ -104,7 +104,7 @@ fn a_token_goes_with_all_below_it_while_somebody_looks_there() {
         let root = Arc::new(CancellationToken::new());
         let parent = root.child_token();
         let child = parent.child_token();
-        let [seen] = kept(&[root.clone()]);
+        let seen = root.clone();
         together([
             actor!(drop(seen.tree())),
             actor!({
@@ -122,7 +122,7 @@ fn a_token_becomes_a_relay_while_somebody_looks_below_it() {
         let root = Arc::new(CancellationToken::named("root"));
         let relay = root.child_token();
         let child = relay.naming("child").child_token();
-        let [seen] = kept(&[root.clone()]);
+        let seen = root.clone();
         together([
             actor!({
                 is_named_unless_busy(&seen.tree(), "child");
@@ -141,7 +141,7 @@ fn a_fork_loses_a_child_and_its_handle_while_somebody_looks() {
         let root = Arc::new(CancellationToken::new());
         let fork = root.child_token();
         let (child, other) = (fork.child_token(), fork.child_token());
-        let [seen] = kept(&[root.clone()]);
+        let seen = root.clone();
         together([actor!(drop(seen.tree())), actor!(drop(fork)), actor!(drop(other))]);
         assert_eq!(model::live_nodes(), 2, "a relay was not collapsed");
         root.cancel();
@@ -204,7 +204,7 @@ fn a_cause_is_read_while_its_token_goes() {
         let root = Arc::new(CancellationToken::new());
         let child = root.child_token();
         child.cancel_with(std::io::Error::other("cause"));
-        let [seen] = kept(&[root.clone()]);
+        let seen = root.clone();
         together([
             actor!({
                 let tree = seen.tree();
