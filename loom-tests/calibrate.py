@@ -338,7 +338,8 @@ def main():
     options.add_argument("--jobs", type=int, default=os.cpu_count(), help="twins that are tried at the same time")
     options.add_argument("name", nargs="?", default="")
     options = options.parse_args()
-    env = os.environ | {"RUST_BACKTRACE": "0", "CARGO_TERM_COLOR": "never"}
+    # Incremental: one function changes from twin to twin.
+    env = os.environ | {"RUST_BACKTRACE": "0", "CARGO_TERM_COLOR": "never", "CARGO_INCREMENTAL": "1"}
     folder = pathlib.Path(os.environ.get("CALIBRATE_DIR") or tempfile.mkdtemp(prefix="calibrate-"))
 
     def copy_of_the_tree(number):
