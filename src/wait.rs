@@ -12,7 +12,7 @@ use core::task::{Context, Poll};
 /// A poll either says `Ready`, or sees to it that the waker of this poll, and no earlier one, is woken once by the
 /// cancel. A poll after `Ready` says `Ready` again.
 ///
-/// The first waiter of a token allocates nothing. The second takes a block of 248 bytes (64-bit targets), for itself and six more at
+/// The first waiter of a token allocates nothing. The second takes a block of 296 bytes (64-bit targets), for itself and nine more at
 /// a time, which the token keeps as long as it lives; beyond those, waiters share blocks of 632 bytes, 31 in each, of which one
 /// stays when they have gone. So waiters that come and go allocate nothing, however many wait beside them; only where a whole crowd
 /// changes places, one allocation for 31 of them. (In a [pool](crate::TokenPool) each further waiter is one of its nodes; if none is free, the

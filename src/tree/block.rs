@@ -39,7 +39,7 @@ use core::task::Waker;
 
 /// Slots of a first block.
 #[cfg(not(cancel_tree_loom))]
-pub(super) const FIRST: usize = 7;
+pub(super) const FIRST: usize = 10;
 /// Slots of a further block: as many as the word has bits for.
 #[cfg(not(cancel_tree_loom))]
 pub(super) const FURTHER: usize = MOST as usize;

@@ -1,8 +1,8 @@
 //! Counts the crate's nodes from outside: a global allocator that knows the layouts of nodes.
 //!
 //! A node has an alignment that hardly anything else asks for, and at least the size of a plain token; what it carries (a
-//! closure, a timer's, a list of links, a few wakers) makes it larger, in whole words, and in these tests by no more than
-//! [`MOST_CARRIED`], but for one that carries many wakers. Of std only hash tables are aligned like that: so none may be made where nodes are counted. (Those of
+//! closure, a timer's, a list of links, a name) makes it larger, in whole words, and in these tests by no more than
+//! [`MOST_CARRIED`], but for those that carry wakers. Of std only hash tables are aligned like that: so none may be made where nodes are counted. (Those of
 //! the test harness are of other sizes: it puts pairs of 32 bytes into tables of 4, 8, 16 ... places, with a control byte
 //! and more for each, which makes 148, 280, 544.)
 //!
@@ -29,8 +29,9 @@ const MOST_CARRIED: usize = 160;
 /// The layout of a plain token; zero until it is known.
 static NODE_SIZE: AtomicUsize = AtomicUsize::new(0);
 static NODE_ALIGN: AtomicUsize = AtomicUsize::new(0);
-/// The size of one that carries the wakers of a token's ninth to fortieth waiter (or fewer).
-static BLOCK_SIZE: AtomicUsize = AtomicUsize::new(0);
+/// The sizes of those that carry the wakers of a token's second to eleventh waiter, and of the next 31 (or fewer).
+static FIRST_BLOCK: AtomicUsize = AtomicUsize::new(0);
+static BLOCK: AtomicUsize = AtomicUsize::new(0);
 /// Live nodes, of all threads.
 static NODES: AtomicIsize = AtomicIsize::new(0);
 /// Live bytes, of all threads.
@@ -48,7 +49,8 @@ fn is_node(layout: Layout) -> bool {
     let carried = layout.size().checked_sub(NODE_SIZE.load(Relaxed));
     layout.align() == NODE_ALIGN.load(Relaxed)
         && (carried.is_some_and(|carried| carried <= MOST_CARRIED && carried % size_of::<usize>() == 0)
-            || layout.size() == BLOCK_SIZE.load(Relaxed))
+            || layout.size() == FIRST_BLOCK.load(Relaxed)
+            || layout.size() == BLOCK.load(Relaxed))
 }
 
 fn count(layout: Layout, blocks: isize) {
@@ -85,14 +87,16 @@ pub(crate) fn exclusive() -> MutexGuard<'static, ()> {
     let token = CancellationToken::new();
     let layout = LATEST.get().expect("a token is on the heap");
     assert_eq!(self::calls(), calls + 1, "a token is one allocation");
-    let mut waits = [(); 9].map(|()| token.cancelled());
-    for wait in &mut waits {
+    let mut waits = [(); 12].map(|()| token.cancelled());
+    let mut latest = [layout; 12];
+    for (wait, latest) in waits.iter_mut().zip(&mut latest) {
         assert!(Pin::new(wait).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        *latest = LATEST.get().expect("a token is on the heap");
     }
-    let block = LATEST.get().expect("the ninth waiter is in a block");
     drop(waits);
     drop(token);
-    BLOCK_SIZE.store(block.size(), Relaxed);
+    FIRST_BLOCK.store(latest[1].size(), Relaxed);
+    BLOCK.store(latest[11].size(), Relaxed);
     NODE_SIZE.store(layout.size(), Relaxed);
     NODE_ALIGN.store(layout.align(), Relaxed);
     alone
