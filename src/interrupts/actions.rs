@@ -116,6 +116,13 @@ impl World {
         }
     }
 
+    /// Looks at all that is below a token: as nobody else is in the middle of anything, all of it can be seen.
+    #[cfg(feature = "alloc")]
+    pub(super) fn look(&self, name: char) {
+        let tree = self.with(name, CancellationToken::tree);
+        unseen(|| demand(tree.is_complete(), "a list is busy, and nobody is at work on it"));
+    }
+
     /// Asks a token for its reason: once there, it is there.
     pub(super) fn why(&self, name: char) {
         let (first, second) = self.with(name, |token| (token.check().is_err(), token.reason().is_some()));

@@ -318,6 +318,28 @@ const UNREGISTER: Act = ("an unregister", |w| w.unregister(0));
 const DETACH: Act = ("a detach", |w| w.detach(0));
 
 /// While interrupts make and drop, which they may in a pool.
+#[cfg(feature = "alloc")]
+pub(super) const LOOK: &[Scene] = &[
+    scene("look at the tree", "r(a(b)c)", "rab", |w| w.look('r')),
+    scene("look at the tree, while all goes", "r(a(b)c)", "r", |w| w.look('r')).while_others(&[A, B, C]),
+    scene("look at the tree, while a relay becomes one", "r(a(b(c)))", "", |w| w.look('r')).while_others(&[A, B, C]),
+    scene("look at the tree, while others come and go", "r(a)", "r", |w| w.look('r')).while_others(&[MAKE, A]),
+    scene("look at the tree, while its waiters go", "r(a)", "a", |w| w.look('r')).while_others(&[LEAVE, A]).given(
+        |w| {
+            w.wait('a');
+            w.wait('a');
+            w.poll(0);
+            w.poll(1);
+        },
+    ),
+    scene("look at the tree, while a callback is detached", "r(a)", "a", |w| w.look('r'))
+        .while_others(&[DETACH, A])
+        .given(|w| w.on_cancel('a')),
+    scene("look at a source, while a linked token goes", "a(b)c", "ab", |w| w.look('a'))
+        .while_others(&[L])
+        .given(|w| w.any('L', "bc")),
+];
+
 pub(super) const WHILE_OTHERS: &[Scene] = &[
     scene("create a child, while others come and go", "r(a)", "r", |w| w.child('r', 'b')).while_others(&[MAKE, A]),
     scene("drop a leaf, while its siblings go", "r(abc)", "", |w| w.drop("b")).while_others(&[A, C]),

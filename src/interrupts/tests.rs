@@ -43,8 +43,11 @@ fn interrupt_all(title: &str, home: Home, scenes: &[&'static [Scene]]) {
 #[cfg(feature = "alloc")]
 #[test]
 fn every_operation_on_the_heap() {
-    let scenes = [CREATE, DROP, CANCEL, CANCEL_ON_THE_HEAP, WAIT, CALLBACK, LINKED, TIMED, STATIC_TIMER, WHILE_OTHERS];
-    interrupt_all("on the heap", Home::Heap, &scenes);
+    interrupt_all(
+        "on the heap",
+        Home::Heap,
+        &[CREATE, DROP, CANCEL, CANCEL_ON_THE_HEAP, WAIT, CALLBACK, LINKED, TIMED, STATIC_TIMER, LOOK, WHILE_OTHERS],
+    );
 }
 
 #[test]
@@ -54,4 +57,6 @@ fn every_operation_in_a_pool() {
         Home::Pool,
         &[CREATE, DROP, CANCEL, WAIT, CALLBACK, LINKED, TIMED, STATIC_TIMER, WHILE_OTHERS, FULL],
     );
+    #[cfg(feature = "alloc")]
+    interrupt_all("in a pool, looked at from the heap", Home::Pool, &[LOOK]);
 }
