@@ -1,5 +1,5 @@
 //! As `signals.rs`: a signal handler cancels, with and without a cause, what the interrupted thread is just registering a
-//! callback with, linking, giving a timeout, asking for its reason, or dropping (C6, C10, C17, C18, C20, C22).
+//! callback with, linking, giving a timeout, asking for its reason, looking at, or dropping (C6, C10, C17, C18, C20, C22).
 //!
 //! Callbacks may run in the handler: each does one atomic addition, and what it captures is not freed by that.
 //!
@@ -87,11 +87,12 @@ enum Operation {
     Any,
     Timeout,
     Reason,
+    Look,
     Cancel,
 }
-const OPERATIONS: [Operation; 11] = {
+const OPERATIONS: [Operation; 12] = {
     use Operation::*;
-    [Idle, Create, Drop, OnCancel, Unregister, Detach, Finished, Any, Timeout, Reason, Cancel]
+    [Idle, Create, Drop, OnCancel, Unregister, Detach, Finished, Any, Timeout, Reason, Look, Cancel]
 };
 
 /// What the thread is doing, and how often it was hit there.
@@ -241,7 +242,7 @@ fn step(random: &mut Random, callbacks: &mut Vec<Callback>) {
     let count = COUNT.load(Relaxed);
     let number = random.below(count);
     let Some(token) = token(number) else { return };
-    match random.below(20) {
+    match random.below(21) {
         0..3 => publish(during(Operation::Create, || token.child_token()), Some(number), &[]),
         3..5 => during(Operation::Drop, || retire(number)),
         5..8 => callbacks.push(Callback::new(number, token)),
@@ -280,6 +281,11 @@ fn step(random: &mut Random, callbacks: &mut Vec<Callback>) {
             ];
             assert!(looks[0] <= looks[1] && looks[1..].is_sorted_by(|a, b| *a == 0 || a == b), "C6: {looks:?}");
         }),
+        20 => {
+            let tree = during(Operation::Look, || token.tree());
+            // Only a cancel has ever been in the way, which has done its work by now.
+            assert!(tree.is_complete(), "a list is busy, and nobody is at work on it");
+        }
         19 if random.below(3) == 0 => during(Operation::Cancel, || {
             let reason = 1 + random.below(3);
             KNOWN[number].requested.fetch_or(1 << reason, SeqCst);
