@@ -74,6 +74,12 @@ GUARDS = [
      "look.rs", "release(owner, claims * CHILD, &mut self.bin);", "let _ = (claims, release, CHILD);"),
     ("who_looks_has_seen_the_children", "look a_child_is_made_while_somebody_looks",
      "look.rs", "head.with(super::head::PRUNING), Acquire, Relaxed)", "head.with(super::head::PRUNING), Relaxed, Relaxed)"),
+    ("a_round_that_has_ended_is_kept", "tracker an_end_is_told_though_the_tracker_is_reopened_at_once",
+     "src/task/state.rs", "            rounds.ended.extend(ended);\n", "            drop(ended);\n"),
+    ("a_round_that_goes_on_is_left", "tracker of_two_rounds_each_is_told_to_its_own",
+     "src/task/state.rs", "if over { rounds.running.take() } else { None }", "{ let _ = over; rounds.running.take() }"),
+    ("a_round_ends_with_its_step", "tracker a_round_that_was_ended_is_not_taken_for_the_next",
+     "src/task/state.rs", "if seen & AWAITED != 0 && Snapshot(next(seen)).is_over() {", "if seen & AWAITED != 0 && self.look().is_over() {"),
     ("dead_stack_is_closed", "drop two_children_dropped_during_a_cancel_are_freed_once",
      "sweep.rs", "at(parent).dead.swap(Node::CLOSED, Acquire)", "at(parent).dead.swap(core::ptr::null_mut(), Acquire)"),
     ("prev_is_forgotten", "drop news_that_comes_while_news_is_taken_is_not_lost",
@@ -316,7 +322,7 @@ def guards():
 
 
 def orderings():
-    for file in [*sorted((ROOT / TREE).rglob("*.rs")), ROOT / TIMER / "place.rs"]:
+    for file in [*sorted((ROOT / TREE).rglob("*.rs")), ROOT / TIMER / "place.rs", ROOT / "src/task/state.rs"]:
         path, text = str(file.relative_to(ROOT)), file.read_text()
         for match in ORDERING.finditer(text):
             number = text.count("\n", 0, match.start()) + 1

@@ -52,7 +52,7 @@ pub mod snapshot;
 #[cfg(feature = "stream")]
 pub mod stream;
 // Its state is in an `Arc`, too, and behind one of std's locks.
-#[cfg(all(feature = "std", target_has_atomic = "ptr", not(cancel_tree_loom)))]
+#[cfg(all(feature = "std", target_has_atomic = "ptr"))]
 pub mod task;
 pub mod time;
 

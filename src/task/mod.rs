@@ -27,13 +27,17 @@
 //! compare-and-swap there is no such module.)
 
 mod lock;
+#[cfg(not(cancel_tree_loom))]
 mod report;
+#[cfg(not(cancel_tree_loom))]
 mod shutdown;
 #[cfg(feature = "tokio")]
 mod spawn;
 mod state;
 pub mod task_tracker;
 
+#[cfg(not(cancel_tree_loom))]
 pub use self::report::{Report, StageReport};
+#[cfg(not(cancel_tree_loom))]
 pub use self::shutdown::{Shutdown, Stage};
 pub use self::task_tracker::TaskTracker;

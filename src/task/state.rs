@@ -24,12 +24,12 @@
 
 use super::lock::Lock;
 use crate::CancellationToken;
-use crate::primitives::{AcqRel, Acquire, AtomicUsize, Relaxed, abort};
+use crate::primitives::{Acquire, AtomicUsize, Relaxed, Release, abort};
 use crate::tree::run_all;
 use alloc::vec::Vec;
 use core::mem;
 
-#[cfg(test)]
+#[cfg(all(test, not(cancel_tree_loom)))]
 mod tests;
 
 const CLOSED: usize = 1;
@@ -68,7 +68,7 @@ impl Snapshot {
 }
 
 impl State {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         let rounds = Rounds { running: None, ended: Vec::new() };
         Self { word: AtomicUsize::new(0), rounds: Lock::new(rounds) }
     }
@@ -100,17 +100,17 @@ impl State {
         !self.step(|word| word | CLOSED).is_closed()
     }
 
-    /// True if it was closed.
+    /// True if it was closed. Wait-free: no round ends by this.
     pub(super) fn reopen(&self) -> bool {
-        self.step(|word| word & !CLOSED).is_closed()
+        // Acquire: what came before the `close` that this undoes. As a read-modify-write it goes on with the releases before it.
+        Snapshot(self.word.fetch_and(!CLOSED, Acquire)).is_closed()
     }
 
     /// Takes a step, which ends the round if it leads to closed and empty. Says what was there before.
     #[inline]
     fn step(&self, next: impl Fn(usize) -> usize) -> Snapshot {
-        // Release: pairs with `look`, and with the acquire in `end_round` and `wait`. Acquire: for `reopen`, what came before
-        // the `close` that it undoes.
-        let taken = self.word.fetch_update(AcqRel, Relaxed, |word| Some(Snapshot(next(word)).settled()));
+        // Release: pairs with `look`, and with the acquire in `end_round`, `wait` and `reopen`.
+        let taken = self.word.fetch_update(Release, Relaxed, |word| Some(Snapshot(next(word)).settled()));
         let (Ok(seen) | Err(seen)) = taken;
         // Only who has cleared it, by T1.
         if seen & AWAITED != 0 && Snapshot(next(seen)).is_over() {

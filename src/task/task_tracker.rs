@@ -40,7 +40,7 @@ use pin_project_lite::pin_project;
 ///
 /// # Progress
 ///
-/// Tracking, exits, `close` and `reopen` are steps on one word: wait-free to track, lock-free the others. They allocate nothing.
+/// Tracking, exits, `close` and `reopen` are steps on one word: wait-free to track and to reopen, lock-free the others. They allocate nothing.
 ///
 /// Where somebody waits, the exit or the `close` that ends his wait **may block** for a moment: it takes a lock, which is held
 /// for a few steps and never while a waker runs (nor for an allocation but that of the [`wait`](Self::wait) that begins a round).
@@ -96,7 +96,7 @@ impl TaskTracker {
 
     /// Takes back a [`close`](Self::close). True if the tracker was closed. Waits that are over stay so, polled or not.
     ///
-    /// Lock-free. Wakes nobody.
+    /// Wait-free. Wakes nobody.
     pub fn reopen(&self) -> bool {
         self.state.reopen()
     }

@@ -1,0 +1,228 @@
+//! The tracker of tasks. Proves, within the bounds: who waits is told of each moment at which the tracker is closed and empty
+//! since he came, whatever follows it, and of none before; and sees what came before the exits that led to it.
+
+mod support;
+
+use cancel_tree::task::TaskTracker;
+use loom::cell::UnsafeCell;
+use std::sync::Arc;
+use std::task::Waker;
+use support::{Counter, explore, in_every_order, poll, together};
+
+/// A tracker, and what two pieces of work have to show for it.
+#[derive(Default)]
+struct World {
+    tracker: TaskTracker,
+    done: [Done; 2],
+}
+
+#[derive(Default)]
+struct Done(UnsafeCell<bool>);
+// SAFETY: loom checks each access.
+unsafe impl Sync for Done {}
+// SAFETY: as above.
+unsafe impl Send for Done {}
+
+impl World {
+    fn new() -> Arc<Self> {
+        Arc::new(Self::default())
+    }
+    fn do_work(&self, which: usize) {
+        // SAFETY: loom checks that nobody reads meanwhile.
+        self.done[which].0.with_mut(|done| unsafe { *done = true });
+    }
+    fn all_is_done(&self) {
+        for done in &self.done {
+            // SAFETY: loom checks that nobody writes meanwhile.
+            assert!(done.0.with(|done| unsafe { *done }), "the end was told before the work was done");
+        }
+    }
+    /// Whether a wait that is polled now is over. Nothing stays behind of it.
+    fn is_over(&self) -> bool {
+        poll(&mut self.tracker.wait(), Waker::noop()).is_ready()
+    }
+}
+
+#[test]
+fn who_waits_is_told_of_the_end_and_sees_what_came_before_it() {
+    explore("wait, exit, exit and close", 5, 50, || {
+        let world = World::new();
+        let tokens = [world.tracker.token(), world.tracker.token()];
+        let mut wait = world.tracker.wait();
+        let [one, other] = tokens;
+        let [first, second] = [world.clone(), world.clone()];
+        together([
+            actor!({
+                first.do_work(0);
+                drop(one);
+            }),
+            actor!({
+                second.do_work(1);
+                drop(other);
+                second.tracker.close();
+            }),
+        ]);
+        assert!(poll(&mut wait, Waker::noop()).is_ready(), "the end was missed");
+        world.all_is_done();
+    });
+}
+
+#[test]
+fn who_begins_to_wait_during_the_last_exit_is_told_of_the_end() {
+    in_every_order(2, || {
+        explore("wait, exit", 3, 10, || {
+            let world = World::new();
+            let token = world.tracker.token();
+            world.tracker.close();
+            let [works, waits] = [world.clone(), world.clone()];
+            together([
+                actor!({
+                    works.do_work(0);
+                    works.do_work(1);
+                    drop(token);
+                }),
+                actor!({
+                    let (counter, waker) = Counter::new();
+                    let mut wait = waits.tracker.wait();
+                    if poll(&mut wait, &waker).is_pending() {
+                        // A wake-up that is lost never comes, which loom notices.
+                        while counter.wakes() == 0 {
+                            loom::thread::yield_now();
+                        }
+                        assert!(poll(&mut wait, &waker).is_ready());
+                    }
+                    waits.all_is_done();
+                }),
+            ]);
+        });
+    });
+}
+
+#[test]
+fn a_round_that_was_ended_is_not_taken_for_the_next() {
+    in_every_order(2, || {
+        explore("wait, exit, reopen", 4, 10, || {
+            let world = World::new();
+            let one = world.tracker.token();
+            world.tracker.close();
+            let (counter, waker) = Counter::new();
+            let mut wait = world.tracker.wait();
+            assert!(poll(&mut wait, &waker).is_pending());
+            let reopens = world.clone();
+            together([
+                actor!(drop(one)),
+                actor!({
+                    reopens.tracker.reopen();
+                }),
+            ]);
+            // By now at the latest.
+            world.tracker.close();
+            assert_eq!(counter.wakes(), 1, "the wake-up was lost");
+            assert!(poll(&mut wait, &waker).is_ready());
+        });
+    });
+}
+
+#[test]
+fn an_end_is_told_though_the_tracker_is_reopened_at_once() {
+    explore("wait, exit, reopen and track", 4, 50, || {
+        let world = World::new();
+        let one = world.tracker.token();
+        world.tracker.close();
+        let mut wait = world.tracker.wait();
+        let reopens = world.clone();
+        together([
+            actor!(drop(one)),
+            actor!({
+                if reopens.tracker.is_empty() {
+                    reopens.tracker.reopen();
+                    let again = reopens.tracker.token();
+                    assert!(!reopens.is_over(), "an end that came before was told");
+                    drop(again);
+                }
+            }),
+        ]);
+        assert!(poll(&mut wait, Waker::noop()).is_ready(), "the end was missed");
+    });
+}
+
+#[test]
+fn of_two_rounds_each_is_told_to_its_own() {
+    explore("close; reopen, wait, exit, close", 4, 500, || {
+        let world = World::new();
+        let mut first = world.tracker.wait();
+        let [closes, goes_on] = [world.clone(), world.clone()];
+        together([
+            actor!({
+                closes.tracker.close();
+            }),
+            actor!({
+                let token = goes_on.tracker.token();
+                goes_on.tracker.reopen();
+                let mut second = goes_on.tracker.wait();
+                assert!(goes_on.tracker.is_closed() || poll(&mut second, Waker::noop()).is_pending());
+                drop(token);
+                goes_on.tracker.close();
+                assert!(
+                    poll(&mut second, Waker::noop()).is_ready() || !goes_on.tracker.is_closed(),
+                    "the second was missed"
+                );
+            }),
+        ]);
+        assert!(poll(&mut first, Waker::noop()).is_ready(), "the first was missed");
+        assert!(world.is_over());
+    });
+}
+
+#[test]
+fn an_end_that_another_tells_of_is_told_with_what_came_before_it() {
+    explore("close; wait, exit, reopen", 3, 50, || {
+        let world = World::new();
+        world.do_work(1);
+        let _first = world.tracker.wait();
+        let [closes, works] = [world.clone(), world.clone()];
+        let close = loom::thread::spawn(move || {
+            closes.tracker.close();
+        });
+        while !world.tracker.is_closed() {
+            loom::thread::yield_now();
+        }
+        let token = world.tracker.token();
+        let mut second = world.tracker.wait();
+        let exit = loom::thread::spawn(move || {
+            works.do_work(0);
+            drop(token);
+            works.tracker.reopen();
+        });
+        // Perhaps by who has closed it, and is only now come to what has ended.
+        if poll(&mut second, Waker::noop()).is_ready() {
+            world.all_is_done();
+        }
+        close.join().unwrap();
+        if poll(&mut second, Waker::noop()).is_ready() {
+            world.all_is_done();
+        }
+        exit.join().unwrap();
+        assert!(poll(&mut second, Waker::noop()).is_ready(), "the end was missed");
+    });
+}
+
+#[test]
+fn who_reopens_sees_what_came_before_the_close() {
+    explore("close, reopen", 3, 5, || {
+        let world = World::new();
+        let [closes, reopens] = [world.clone(), world.clone()];
+        together([
+            actor!({
+                closes.do_work(0);
+                closes.do_work(1);
+                closes.tracker.close();
+            }),
+            actor!({
+                if reopens.tracker.reopen() {
+                    reopens.all_is_done();
+                }
+            }),
+        ]);
+    });
+}
