@@ -113,6 +113,8 @@ impl Write for Quoted<'_, '_> {
         text.chars().try_for_each(|c| match c {
             '\n' => self.0.write_str("\\n"),
             '"' | '\\' => write!(self.0, "\\{c}"),
+            // It begins a character's name, `&lt;` for example, in labels.
+            '&' => self.0.write_str("&amp;"),
             c if c.is_control() => write!(self.0, "\\\\u{{{:x}}}", u32::from(c)),
             c => self.0.write_char(c),
         })
