@@ -6,12 +6,17 @@ use core::fmt::{self, Write};
 
 /// A line is indented by so many levels at most: below, its depth is a number.
 const DEEPEST: usize = 32;
+/// In one piece: the formatter's own padding is written space by space.
+const INDENTATION: &str = match core::str::from_utf8(&[b' '; 2 * DEEPEST]) {
+    Ok(spaces) => spaces,
+    Err(_) => unreachable!(),
+};
 
 /// A line for each token: its name, why it is cancelled, how long it has, and who needs it.
 impl fmt::Display for TreeSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for token in self.tokens() {
-            write!(f, "{:1$}", "", 2 * token.depth().min(DEEPEST))?;
+            f.write_str(&INDENTATION[..2 * token.depth().min(DEEPEST)])?;
             if token.depth() > DEEPEST {
                 write!(f, "[{}] ", token.depth())?;
             }
