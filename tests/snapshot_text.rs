@@ -170,7 +170,7 @@ fn hostile_names_and_causes_break_neither_lines_nor_quotes() {
             assert_eq!(nodes[0].label, format!("{}\n1 handle", shown(root)));
             assert_eq!(nodes[3].label, "token\n1 handle");
             for (place, name) in HOSTILE.into_iter().enumerate() {
-                let reason = (place % 2 == 0).then(|| format!("cancelled: {}\n", shown(name))).unwrap_or_default();
+                let reason = if place % 2 == 0 { format!("cancelled: {}\n", shown(name)) } else { String::new() };
                 let node = &nodes[if place < 2 { place + 1 } else { place + 2 }];
                 assert_eq!(node.label, format!("{}\n{reason}1 handle", shown(name)));
             }
