@@ -180,45 +180,45 @@ fn links_are_counted_at_their_sources_and_what_is_linked_has_a_tree_of_its_own()
 /// Eight places: a first waiter waits in the token, each further one in a hidden node.
 #[test]
 fn a_tree_in_a_pool_is_told_in_the_same_way() {
-    let pool: &'static TokenPool<8> = for_ever(TokenPool::new());
-    let root = pool.try_token().unwrap();
-    let child = root.try_child_token().unwrap();
-    let elder = child.try_child_token().unwrap();
-    let younger = child.try_child_token().unwrap();
-    let counters = Counter::many(3);
-    let mut waits: Vec<_> = counters.iter().map(|_| child.cancelled()).collect();
-    for (n, (wait, counter)) in waits.iter_mut().zip(&counters).enumerate() {
-        assert!(counter.poll(wait).is_pending());
-        assert_eq!(of_all(&root.tree())[1][1], n + 1);
-    }
-    let registration = elder.try_on_cancel_fn(|()| (), ()).unwrap();
-    assert_eq!(pool.in_use(), 7);
-    let tree = root.tree();
-    assert_eq!(tree.tokens().iter().map(TokenSnapshot::depth).collect::<Vec<_>>(), [0, 1, 2, 2]);
-    assert!(tree.tokens().iter().all(|token| token.name().is_none()));
-    assert_eq!(of_all(&tree)[1][1], 3);
-    assert_eq!(of_all(&tree)[2..], [[2, 0, 1, 0], [1, 0, 0, 0]]);
-    assert_eq!((pool.in_use(), tree.is_complete()), (7, true));
-    // One that finds no room asks to be polled again: it does not wait.
-    let full = pool.try_token().unwrap();
-    let mut without = child.cancelled();
-    assert!(Counter::new().poll(&mut without).is_pending());
-    assert_eq!(of_all(&root.tree())[1][1], 3);
-    drop((without, full));
-    drop(waits.remove(0));
-    assert_eq!(of_all(&root.tree())[1][1], 2);
-    drop((waits, registration, younger));
-    assert_eq!(of_all(&root.tree()), [[1, 0, 0, 0]; 3]);
-    // On the heap, below a pool's token, there are names.
     balanced(|| {
+        let pool: &'static TokenPool<8> = for_ever(TokenPool::new());
+        let root = pool.try_token().unwrap();
+        let child = root.try_child_token().unwrap();
+        let elder = child.try_child_token().unwrap();
+        let younger = child.try_child_token().unwrap();
+        let counters = Counter::many(3);
+        let mut waits: Vec<_> = counters.iter().map(|_| child.cancelled()).collect();
+        for (n, (wait, counter)) in waits.iter_mut().zip(&counters).enumerate() {
+            assert!(counter.poll(wait).is_pending());
+            assert_eq!(of_all(&root.tree())[1][1], n + 1);
+        }
+        let registration = elder.try_on_cancel_fn(|()| (), ()).unwrap();
+        assert_eq!(pool.in_use(), 7);
+        let tree = root.tree();
+        assert_eq!(tree.tokens().iter().map(TokenSnapshot::depth).collect::<Vec<_>>(), [0, 1, 2, 2]);
+        assert!(tree.tokens().iter().all(|token| token.name().is_none()));
+        assert_eq!(of_all(&tree)[1][1], 3);
+        assert_eq!(of_all(&tree)[2..], [[2, 0, 1, 0], [1, 0, 0, 0]]);
+        assert_eq!((pool.in_use(), tree.is_complete()), (7, true));
+        // One that finds no room asks to be polled again: it does not wait.
+        let full = pool.try_token().unwrap();
+        let mut without = child.cancelled();
+        assert!(Counter::new().poll(&mut without).is_pending());
+        assert_eq!(of_all(&root.tree())[1][1], 3);
+        drop((without, full));
+        drop(waits.remove(0));
+        assert_eq!(of_all(&root.tree())[1][1], 2);
+        drop((waits, registration, younger));
+        assert_eq!(of_all(&root.tree()), [[1, 0, 0, 0]; 3]);
+        // On the heap, below a pool's token, there are names.
         let named = elder.naming("on the heap").child_token();
         assert_eq!(root.tree().tokens()[3].name(), Some("on the heap"));
         drop(named);
+        let linked = pool.try_any([&root, &elder]).unwrap();
+        assert_eq!(of_all(&root.tree()), [[1, 0, 0, 1], [1, 0, 0, 0], [1, 0, 0, 1]]);
+        drop((linked, child, elder, root));
+        assert_eq!(pool.in_use(), 0);
     });
-    let linked = pool.try_any([&root, &elder]).unwrap();
-    assert_eq!(of_all(&root.tree()), [[1, 0, 0, 1], [1, 0, 0, 0], [1, 0, 0, 1]]);
-    drop((linked, child, elder, root));
-    assert_eq!(pool.in_use(), 0);
 }
 
 /// What the docs say of bytes.

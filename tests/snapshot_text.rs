@@ -279,25 +279,27 @@ fn from_the_33rd_level_on_the_depth_is_a_number() {
 
 #[test]
 fn an_error_of_the_writer_is_passed_on() {
-    use std::fmt::{self, Write};
-    struct Full(usize);
-    impl Write for Full {
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            self.0 = self.0.checked_sub(text.len()).ok_or(fmt::Error)?;
-            Ok(())
+    balanced(|| {
+        use std::fmt::{self, Write};
+        struct Full(usize);
+        impl Write for Full {
+            fn write_str(&mut self, text: &str) -> fmt::Result {
+                self.0 = self.0.checked_sub(text.len()).ok_or(fmt::Error)?;
+                Ok(())
+            }
         }
-    }
-    let root = CancellationToken::named("a\nb\"");
-    let child = root.child_token();
-    child.cancel_with(Why(1));
-    let tree = root.tree();
-    let (text, dot) = (tree.to_string(), tree.dot().to_string());
-    for room in 0..text.len() {
-        assert!(write!(Full(room), "{tree}").is_err());
-    }
-    assert!(write!(Full(text.len()), "{tree}").is_ok());
-    for room in 0..dot.len() {
-        assert!(write!(Full(room), "{}", tree.dot()).is_err());
-    }
-    assert!(write!(Full(dot.len()), "{}", tree.dot()).is_ok());
+        let root = CancellationToken::named("a\nb\"");
+        let child = root.child_token();
+        child.cancel_with(Why(1));
+        let tree = root.tree();
+        let (text, dot) = (tree.to_string(), tree.dot().to_string());
+        for room in 0..text.len() {
+            assert!(write!(Full(room), "{tree}").is_err());
+        }
+        assert!(write!(Full(text.len()), "{tree}").is_ok());
+        for room in 0..dot.len() {
+            assert!(write!(Full(room), "{}", tree.dot()).is_err());
+        }
+        assert!(write!(Full(dot.len()), "{}", tree.dot()).is_ok());
+    });
 }
