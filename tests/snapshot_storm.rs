@@ -63,6 +63,7 @@ fn look<'a>(root: &CancellationToken, held: impl IntoIterator<Item = &'a Held>) 
     let unfinished: Vec<_> = tree.tokens().iter().filter(|token| token.listing() != Listing::Complete).collect();
     let unfinished: Vec<_> = unfinished.into_iter().map(|token| token.name().unwrap()).collect();
     assert_eq!(tree.is_complete(), tree.tokens().iter().all(|token| token.listing() != Listing::Busy));
+    assert_eq!(tree.is_complete(), !tree.to_string().contains("its children are changing"));
     names.sort_unstable();
     assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "a token is there twice");
     for Held { path, .. } in held {
