@@ -4,11 +4,14 @@
 mod support;
 
 use cancel_tree::snapshot::{Listing, TokenSnapshot, TreeSnapshot};
+use cancel_tree::time::ManualTimer;
 use cancel_tree::{CancellationToken, TokenPool, Unregister, WaitForCancellationFutureOwned};
 use std::sync::{Arc, Mutex};
 use support::callbacks::{DROPPED, KEPT, RUN, Watch};
+use support::contexts::HOUR;
+use support::nodes::peak;
 use support::wakers::Counter;
-use support::{balanced, for_ever, measure};
+use support::{balanced, for_ever, measure, signed};
 
 /// Handles, waiters, callbacks and links.
 fn counts(token: &TokenSnapshot) -> [usize; 4] {
@@ -224,7 +227,7 @@ fn a_tree_in_a_pool_is_told_in_the_same_way() {
 /// What the docs say of bytes.
 #[test]
 #[cfg(target_pointer_width = "64")]
-fn names_and_snapshots_take_what_is_said() {
+fn names_take_what_is_said() {
     balanced(|| {
         let (root, account) = measure(|| CancellationToken::named("root"));
         assert_eq!((account.calls, account.bytes), (1, 144));
@@ -233,11 +236,40 @@ fn names_and_snapshots_take_what_is_said() {
         let name = "owned".to_string();
         let (owned, account) = measure(|| root.naming(name).child_token());
         assert_eq!((account.calls, account.bytes), (1, 144));
-        let children: Vec<_> = (0..1021).map(|_| child.child_token()).collect();
-        // (A number that is a power of two leaves no room.)
-        let (tree, account) = measure(|| root.tree());
-        assert_eq!(tree.tokens().len(), 1024);
-        assert_eq!(account.bytes, 1024 * 120 + 5, "and of a name that is owned, a copy");
-        drop((owned, children));
+        let timer = ManualTimer::new();
+        // What the timer itself needs for its first one.
+        let first = root.child_with_timer(&timer, HOUR);
+        let (plain, without) = measure(|| root.child_with_timer(&timer, HOUR));
+        let (named, with) = measure(|| root.naming("timed").child_with_timer(&timer, HOUR));
+        assert_eq!((with.calls, with.bytes), (without.calls, without.bytes + 24));
+        let (below, account) = measure(|| named.naming("below").child_token());
+        assert_eq!((account.calls, account.bytes), (1, 144));
+        drop((child, owned, first, plain, below));
+    });
+}
+
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn snapshots_take_what_is_said() {
+    fn chain(length: usize) -> Vec<CancellationToken> {
+        let mut tokens = vec![CancellationToken::named("owned".to_string())];
+        (1..length).for_each(|n| tokens.push(tokens[n - 1].child_token()));
+        tokens
+    }
+    fn fan(width: usize) -> Vec<CancellationToken> {
+        let mut tokens = vec![CancellationToken::named("owned".to_string())];
+        (1..width).for_each(|_| tokens.push(tokens[0].child_token()));
+        tokens
+    }
+    balanced(|| {
+        // At a power of two, and just behind one, where vectors have the most room to spare.
+        for (grow, size) in [(chain as fn(usize) -> _, 1024), (chain, 1025), (fan, 1024), (fan, 1025), (fan, 1500)] {
+            let tokens = grow(size);
+            let (tree, account) = measure(|| tokens[0].tree());
+            let said = signed(size) * 120 + 5;
+            assert_eq!((tree.tokens().len(), account.bytes), (size, said), "and a copy of a name that is owned");
+            let peak = peak(|| drop(tokens[0].tree()));
+            assert!(said < peak && peak <= 3 * said, "{peak}");
+        }
     });
 }

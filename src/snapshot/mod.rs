@@ -52,7 +52,7 @@ impl CancellationToken {
     /// Any other operation on the same tree may run meanwhile, also in a signal handler that interrupts this one. What is dropped
     /// meanwhile in lists that it is inside of stays in memory until it has gone out of them.
     ///
-    /// It allocates what the snapshot takes, 120 bytes and the name for each token (64-bit targets), for a moment twice that; so it is not for signal handlers
+    /// It allocates what the snapshot takes, 120 bytes and the name for each token (64-bit targets), for a moment up to three times that; so it is not for signal handlers
     /// itself. Like the drop of a token it may
     /// end what others have left to it: then what that owned, a closure of a callback for example, is dropped here, at the end.
     ///
