@@ -13,6 +13,7 @@ mod support;
 
 use cancel_tree::snapshot::{Listing, TreeSnapshot};
 use cancel_tree::{CancellationToken, Registration};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Barrier, Mutex, PoisonError};
 use std::thread;
@@ -345,5 +346,48 @@ fn a_look_ends_what_others_have_left_to_it_and_that_may_be_hostile() {
         assert!(found.load(Relaxed), "no look had to end anything, of {made}");
         assert_eq!(dropped.load(Relaxed), made, "each closure is dropped once");
         assert_eq!(root.tree().tokens().len(), children.len() + 1);
+    });
+}
+
+/// If such a drop panics, the panic comes out of the look; nothing is lost by that, and the next look sees all.
+#[test]
+fn a_panic_of_what_a_look_ends_comes_out_of_it_and_nothing_is_lost() {
+    struct Panics(Arc<AtomicUsize>);
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Relaxed);
+            resume_unwind(Box::new("from a drop"));
+        }
+    }
+    balanced(|| {
+        let root = CancellationToken::named("root");
+        let children: Vec<_> = (0..if cfg!(miri) { 20 } else { 5_000 }).map(|_| root.child_token()).collect();
+        let (found, dropped) = (AtomicBool::new(false), Arc::new(AtomicUsize::new(0)));
+        let made = thread::scope(|scope| {
+            let dropper = scope.spawn(|| {
+                let (begin, mut made) = (Instant::now(), 0);
+                while !found.load(Relaxed) && begin.elapsed() < PATIENCE {
+                    let child = root.naming("with a callback").child_token();
+                    let panics = Panics(dropped.clone());
+                    child.on_cancel(move || drop(panics)).detach();
+                    let _ = catch_unwind(AssertUnwindSafe(|| drop(child)));
+                    made += 1;
+                }
+                made
+            });
+            while !dropper.is_finished() {
+                if let Err(panic) = catch_unwind(|| root.tree()) {
+                    assert_eq!(panic.downcast_ref(), Some(&"from a drop"));
+                    found.store(true, Relaxed);
+                }
+            }
+            dropper.join().expect("the dropper failed")
+        });
+        assert!(found.load(Relaxed), "no look had to end anything, of {made}");
+        assert_eq!(dropped.load(Relaxed), made, "each closure is dropped once");
+        let tree = root.tree();
+        assert_eq!((tree.tokens().len(), tree.is_complete()), (children.len() + 1, true));
+        root.cancel();
+        assert!(children.iter().all(CancellationToken::is_cancelled));
     });
 }

@@ -57,6 +57,10 @@ impl CancellationToken {
     /// end what others have left to it: then what that owned, a closure of a callback for example, is dropped here, at the end.
     ///
     /// The depth of the tree costs no stack.
+    ///
+    /// # Panics
+    ///
+    /// If something that it ends for others panics when it is dropped: when all of that has been ended, the panic goes on.
     #[must_use]
     pub fn tree(&self) -> TreeSnapshot {
         #[cfg(all(feature = "std", not(cancel_tree_loom)))]
