@@ -24,6 +24,8 @@ use support::{PATIENCE, Random, balanced, until_done};
 
 const WORKERS: usize = 3;
 const LOOKERS: usize = 2;
+/// How often to try, at most, to have a look end something.
+const MOST: usize = if cfg!(miri) { 50 } else { usize::MAX };
 const STEPS: usize = if cfg!(miri) { 30 } else { 150 };
 
 /// A token, and the names of its ancestors and its own, which is also its name: "0/3/17/".
@@ -328,7 +330,7 @@ fn a_look_ends_what_others_have_left_to_it_and_that_may_be_hostile() {
         let made = thread::scope(|scope| {
             let dropper = scope.spawn(|| {
                 let (begin, mut made) = (Instant::now(), 0);
-                while !found.load(Relaxed) && begin.elapsed() < PATIENCE {
+                while !found.load(Relaxed) && made < MOST && begin.elapsed() < PATIENCE {
                     let child = root.naming("with a callback").child_token();
                     let tells = Tells(root.clone(), looker, found.clone(), dropped.clone());
                     child.on_cancel(move || drop(tells)).detach();
@@ -343,7 +345,7 @@ fn a_look_ends_what_others_have_left_to_it_and_that_may_be_hostile() {
             }
             dropper.join().expect("the dropper failed")
         });
-        assert!(found.load(Relaxed), "no look had to end anything, of {made}");
+        assert!(found.load(Relaxed) || cfg!(miri), "no look had to end anything, of {made}");
         assert_eq!(dropped.load(Relaxed), made, "each closure is dropped once");
         assert_eq!(root.tree().tokens().len(), children.len() + 1);
     });
@@ -366,7 +368,7 @@ fn a_panic_of_what_a_look_ends_comes_out_of_it_and_nothing_is_lost() {
         let made = thread::scope(|scope| {
             let dropper = scope.spawn(|| {
                 let (begin, mut made) = (Instant::now(), 0);
-                while !found.load(Relaxed) && begin.elapsed() < PATIENCE {
+                while !found.load(Relaxed) && made < MOST && begin.elapsed() < PATIENCE {
                     let child = root.naming("with a callback").child_token();
                     let panics = Panics(dropped.clone());
                     child.on_cancel(move || drop(panics)).detach();
@@ -383,7 +385,7 @@ fn a_panic_of_what_a_look_ends_comes_out_of_it_and_nothing_is_lost() {
             }
             dropper.join().expect("the dropper failed")
         });
-        assert!(found.load(Relaxed), "no look had to end anything, of {made}");
+        assert!(found.load(Relaxed) || cfg!(miri), "no look had to end anything, of {made}");
         assert_eq!(dropped.load(Relaxed), made, "each closure is dropped once");
         let tree = root.tree();
         assert_eq!((tree.tokens().len(), tree.is_complete()), (children.len() + 1, true));

@@ -60,7 +60,8 @@ impl CancellationToken {
     ///
     /// # Panics
     ///
-    /// If something that it ends for others panics when it is dropped: when all of that has been ended, the panic goes on.
+    /// If something that it ends for others panics when it is dropped: when all of that has been ended, the first panic goes on.
+    /// (Without the feature `std`, a second one aborts the process.)
     #[must_use]
     pub fn tree(&self) -> TreeSnapshot {
         #[cfg(all(feature = "std", not(cancel_tree_loom)))]
