@@ -1,13 +1,14 @@
 //! What the compiler derives for the public types, and what it must not: each negative fact has a positive twin.
 
 use cancel_tree::future::{FutureExt, RunUntilCancelledFuture, RunUntilCancelledFutureOwned};
+use cancel_tree::snapshot::{Dot, Listing, TokenSnapshot, TreeSnapshot};
 use cancel_tree::{
-    CancelKind, CancellationToken, Cancelled, Cause, DropGuard, DropGuardRef, Finished, Registration, StaticCause,
-    Unregister, WaitForCancellationFuture, WaitForCancellationFutureOwned,
+    CancelKind, CancellationToken, Cancelled, Cause, DropGuard, DropGuardRef, Finished, NamedChild, Registration,
+    StaticCause, Unregister, WaitForCancellationFuture, WaitForCancellationFutureOwned,
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any, assert_obj_safe, assert_type_eq_all};
 use std::cell::Cell;
-use std::fmt::Debug;
+use std::fmt::{Debug, Display};
 use std::future::{Future, Pending};
 use std::hash::Hash;
 use std::marker::PhantomPinned;
@@ -56,7 +57,7 @@ assert_not_impl_any!(Race<&'static mut ()>: UnwindSafe);
 assert_not_impl_any!(RaceOwned<&'static mut ()>: UnwindSafe);
 
 assert_impl_all!(Cancelled: std::error::Error, Send, Sync, Unpin, Clone);
-assert_impl_all!(CancelKind: Send, Sync, Copy, Eq, Hash, Debug, std::fmt::Display);
+assert_impl_all!(CancelKind: Send, Sync, Copy, Eq, Hash, Debug, Display);
 assert_impl_all!(Cause: Send, Sync, Debug, From<std::io::Error>, From<&'static StaticCause>, From<Cancelled>);
 // It would be in the way of `From<E: Error>`.
 assert_not_impl_any!(Cause: std::error::Error);
@@ -66,6 +67,14 @@ assert_impl_all!(Finished: Future<Output = ()>, Send, Sync, Unpin, UnwindSafe, R
 assert_impl_all!(Unregister: Send, Sync, Copy, Eq, Hash, Debug);
 // One callback, one owner.
 assert_not_impl_any!(Registration: Clone, Default);
+
+assert_impl_all!(NamedChild<'static>: Send, Sync, Unpin, Debug);
+// A name is for one child.
+assert_not_impl_any!(NamedChild<'static>: Clone);
+assert_impl_all!(TreeSnapshot: Send, Sync, Unpin, Clone, Debug, Display);
+assert_impl_all!(TokenSnapshot: Send, Sync, Unpin, Clone, Debug);
+assert_impl_all!(Dot<'static>: Send, Sync, Copy, Debug, Display);
+assert_impl_all!(Listing: Send, Sync, Copy, Eq, Hash, Debug);
 
 #[cfg(feature = "std")]
 mod with_std {

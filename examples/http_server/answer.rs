@@ -59,7 +59,9 @@ impl Service {
         let _counted = self.requests.enter();
         let log = Log { request: self.asked.fetch_add(1, Relaxed) + 1, entries: self.log.clone() };
         log.write(What::Asked { method: request.method().clone(), target: request.uri().to_string() });
-        let mut pending = Pending { token: connection.child_with_timeout(self.timeout), log, answered: false };
+        let name = format!("#{} {} {}", log.request, request.method(), request.uri());
+        let mut pending =
+            Pending { token: connection.naming(name).child_with_timeout(self.timeout), log, answered: false };
 
         let (status, mut text) = self.route(&request, &pending).await;
         text.push('\n');

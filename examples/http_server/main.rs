@@ -25,6 +25,7 @@
 //!   well, say `half_close(true)`, and leave who has gone to the deadline.
 //! - What a client sends after its request, a body or a pipelined request, hides the end of the stream: bodies are
 //!   refused, and a client that pipelines is left to the deadline, too.
+//! - The tokens have names: when the grace period is over, the tree of those that are left says who has not ended yet.
 //! - Nothing is abandoned: connections and queries are counted, and the server ends after the last of them.
 //!
 //! `--self-test` makes each of this happen, over TCP, and fails if a query was not interrupted, or if a connection, a
@@ -122,9 +123,12 @@ async fn serve(port: u16, timeout: Duration, grace: Duration, signals: &mut Sign
     say(format_args!("http://{}/slow?rows=1000000000", listener.local_addr()?));
 
     let printer = smol::spawn(log::print(entries));
-    let in_grace = server.serve(listener, signals).await;
+    let left = server.serve(listener, signals).await;
     // Ends with the last that could write to the log.
     printer.await;
-    say(format_args!("{}", if in_grace { "all has ended by itself" } else { "what was left has been cancelled" }));
+    say(format_args!(
+        "{}",
+        if left.is_none() { "all has ended by itself" } else { "what was left has been cancelled" }
+    ));
     Ok(())
 }

@@ -6,6 +6,7 @@ use crate::database::Database;
 use crate::log::{Ended, Entry, What};
 use crate::server::{Server, Settings};
 use async_signal::Signals;
+use cancel_tree::snapshot::TreeSnapshot;
 use smol::channel::{Receiver, unbounded};
 use smol::net::TcpListener;
 use smol::{Timer, future};
@@ -52,16 +53,23 @@ pub(crate) async fn run(signals: &mut Signals) -> bool {
 
 async fn test(signals: &mut Signals, rows: &mut Vec<Row>) -> Result<()> {
     let settings = Settings { timeout: PATIENCE, grace: PATIENCE, farewell: PATIENCE };
-    let in_grace = with_server(settings, signals, async |address, events| patient(address, events, rows).await).await?;
-    ensure(in_grace, "the grace period was too short")?;
+    let left = with_server(settings, signals, async |address, events| patient(address, events, rows).await).await?;
+    ensure(left.is_none(), "the grace period was too short")?;
 
     let settings = Settings { timeout: SHORT, grace: PATIENCE, farewell: PATIENCE };
-    let in_grace = with_server(settings, signals, async |address, events| hasty(address, events, rows).await).await?;
-    ensure(in_grace, "the grace period was too short")?;
+    let left = with_server(settings, signals, async |address, events| hasty(address, events, rows).await).await?;
+    ensure(left.is_none(), "the grace period was too short")?;
 
     let settings = Settings { timeout: PATIENCE, grace: SHORT, farewell: PATIENCE };
-    let in_grace = with_server(settings, signals, async |address, events| severe(address, events, rows).await).await?;
-    ensure(!in_grace, "an endless query has ended")
+    let left = with_server(settings, signals, async |address, events| severe(address, events, rows).await).await?;
+    let left = left.ok_or("an endless query has ended")?;
+    // Whatever the grace period did to `grace`: below a connection there is the request.
+    let request = left.tokens().iter().find(|token| token.name().is_some_and(|name| name.contains(ENDLESS)));
+    let request = request.ok_or_else(|| format!("the query is missing in what was left:\n{left}"))?;
+    ensure(
+        request.depth() == 2 && !request.is_cancelled(),
+        format_args!("the query stands in the wrong place:\n{left}"),
+    )
 }
 
 fn print(rows: &[Row]) {
@@ -153,7 +161,7 @@ async fn with_server(
     settings: Settings,
     signals: &mut Signals,
     clients: impl AsyncFnOnce(SocketAddr, &mut Events) -> Result<()>,
-) -> Result<bool> {
+) -> Result<Option<TreeSnapshot>> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(text)?;
     let address = listener.local_addr().map_err(text)?;
     let (log, entries) = unbounded();
@@ -161,14 +169,14 @@ async fn with_server(
 
     let mut events = Events { entries, seen: Vec::new() };
     let serve = within("the end of the server", PATIENCE * 10, server.clone().serve(listener, signals));
-    let (in_grace, ()) = future::try_zip(serve, clients(address, &mut events)).await?;
+    let (left, ()) = future::try_zip(serve, clients(address, &mut events)).await?;
 
     // No task has it any more.
     let Some(server) = Arc::into_inner(server) else { return Err("a task is left".into()) };
     ensure(server.is_idle(), "a connection, a request or a query is left")?;
     drop(server);
     ensure(events.entries.is_closed(), "a query is left")?;
-    Ok(in_grace)
+    Ok(left)
 }
 
 impl Events {

@@ -6,6 +6,7 @@ use crate::gauge::Gauge;
 use crate::log::{Entry, say};
 use async_signal::{Signal, Signals};
 use cancel_tree::CancellationToken;
+use cancel_tree::snapshot::TreeSnapshot;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use smol::channel::Sender;
@@ -53,11 +54,11 @@ impl Server {
         Self { service: Service::new(settings.timeout, database, connections.clone(), log), settings, connections }
     }
 
-    /// Serves until the first signal, and comes back when all has ended that was begun: `true` if it did so by
-    /// itself, in the grace period.
-    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, signals: &mut Signals) -> bool {
-        let root = CancellationToken::new();
-        let open = root.child_token();
+    /// Serves until the first signal, and comes back when all has ended that was begun: with what had to be cancelled, if it
+    /// did not end by itself in the grace period.
+    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, signals: &mut Signals) -> Option<TreeSnapshot> {
+        let root = CancellationToken::named("server");
+        let open = root.naming("open").child_token();
 
         let accept = async { match self.accept(&listener, &root, &open).await {} };
         let shutdown = Shutdown { signal: future::or(accept, signal(signals)).await };
@@ -67,24 +68,27 @@ impl Server {
         say(format_args!("{shutdown}; connections: {}", self.connections.now()));
 
         // The time for what runs. Another signal cuts it short.
-        let grace = root.child_with_timeout(self.settings.grace);
+        let grace = root.naming("grace").child_with_timeout(self.settings.grace);
         let ended = grace.run_until_cancelled(self.ended());
         let hurry = async {
             signal(signals).await;
             grace.cancel();
             future::pending().await
         };
-        let in_grace = future::or(ended, hurry).await.is_some();
-        if !in_grace {
-            say(format_args!("the grace period is over; connections: {}", self.connections.now()));
-            root.cancel_with(shutdown);
-            let give_up = async {
-                signal(signals).await;
-                exit(INTERRUPTED)
-            };
-            future::or(self.ended(), give_up).await;
+        if future::or(ended, hurry).await.is_some() {
+            return None;
         }
-        in_grace
+        // Before the cancel: after it, each is on its own.
+        let left = root.tree();
+        say(format_args!("the grace period is over; connections: {}", self.connections.now()));
+        left.to_string().lines().for_each(|line| say(format_args!("{line}")));
+        root.cancel_with(shutdown);
+        let give_up = async {
+            signal(signals).await;
+            exit(INTERRUPTED)
+        };
+        future::or(self.ended(), give_up).await;
+        Some(left)
     }
 
     /// Whether nothing is left of what was begun.
@@ -107,9 +111,9 @@ impl Server {
     ) -> Infallible {
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     let (server, counted) = (self.clone(), self.connections.enter());
-                    let (token, open) = (root.child_token(), open.clone());
+                    let (token, open) = (root.naming(format!("connection {peer}")).child_token(), open.clone());
                     let task = async move {
                         // The last to go: all that `converse` holds has gone by then.
                         let _counted = counted;

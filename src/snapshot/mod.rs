@@ -52,14 +52,25 @@ impl CancellationToken {
     /// Any other operation on the same tree may run meanwhile, also in a signal handler that interrupts this one. What is dropped
     /// meanwhile in lists that it is inside of stays in memory until it has gone out of them.
     ///
-    /// It allocates what the snapshot takes, 120 bytes and the name for each token (64-bit targets), for a moment twice that; so it is not for signal handlers
+    /// It allocates what the snapshot takes, 120 bytes and the name for each token (64-bit targets), for a moment up to three times that; so it is not for signal handlers
     /// itself. Like the drop of a token it may
     /// end what others have left to it: then what that owned, a closure of a callback for example, is dropped here, at the end.
     ///
     /// The depth of the tree costs no stack.
+    ///
+    /// # Panics
+    ///
+    /// If something that it ends for others panics when it is dropped: when all of that has been ended, the first panic goes on.
+    /// (Without the feature `std`, a second one aborts the process.)
     #[must_use]
     pub fn tree(&self) -> TreeSnapshot {
-        TreeSnapshot::new(self.handle().look())
+        #[cfg(all(feature = "std", not(cancel_tree_loom)))]
+        let taken = Instant::now();
+        TreeSnapshot {
+            tokens: in_order(self.handle().look()),
+            #[cfg(all(feature = "std", not(cancel_tree_loom)))]
+            taken,
+        }
     }
 }
 
@@ -98,53 +109,6 @@ pub enum Listing {
 }
 
 impl TreeSnapshot {
-    /// Brings what was seen, the youngest first, into the order in which it is told, the eldest first.
-    fn new(seen: Vec<Seen>) -> Self {
-        #[cfg(all(feature = "std", not(cancel_tree_loom)))]
-        let taken = Instant::now();
-        // Of each, by its place in `seen`: its eldest child, and the next younger sibling.
-        let mut eldest = alloc::vec![0; seen.len()];
-        let mut next = alloc::vec![0; seen.len()];
-        for (place, token) in seen.iter().enumerate().skip(1) {
-            next[place] = core::mem::replace(&mut eldest[token.parent], place);
-        }
-        let parents: Vec<usize> = seen.iter().map(|token| token.parent).collect();
-        let mut seen: Vec<Option<Seen>> = seen.into_iter().map(Some).collect();
-        // Where each has come to in `tokens`.
-        let mut places = alloc::vec![0; seen.len()];
-        let mut tokens: Vec<TokenSnapshot> = Vec::with_capacity(seen.len());
-        let mut place = 0;
-        while let Some(mut token) = seen[place].take() {
-            places[place] = tokens.len();
-            let parent = places[parents[place]];
-            let depth = if tokens.is_empty() { 0 } else { tokens[parent].depth + 1 };
-            if depth > 0 {
-                tokens[parent].children += 1;
-            }
-            tokens.push(TokenSnapshot {
-                reason: token.reason.take().map(Cancelled::new),
-                seen: token,
-                parent,
-                depth,
-                children: 0,
-            });
-            if eldest[place] != 0 {
-                place = eldest[place];
-                continue;
-            }
-            while next[place] == 0 && place != 0 {
-                place = parents[place];
-            }
-            // At the end the first one, which is gone.
-            place = next[place];
-        }
-        Self {
-            tokens,
-            #[cfg(all(feature = "std", not(cancel_tree_loom)))]
-            taken,
-        }
-    }
-
     /// The token that was asked.
     #[must_use]
     pub fn root(&self) -> &TokenSnapshot {
@@ -176,6 +140,47 @@ impl TreeSnapshot {
     pub fn dot(&self) -> Dot<'_> {
         Dot(self)
     }
+}
+
+/// Brings what was seen, the youngest first, into the order in which it is told, the eldest first.
+fn in_order(seen: Vec<Seen>) -> Vec<TokenSnapshot> {
+    // Of each, by its place in `seen`: its eldest child, and the next younger sibling.
+    let mut eldest = alloc::vec![0; seen.len()];
+    let mut next = alloc::vec![0; seen.len()];
+    for (place, token) in seen.iter().enumerate().skip(1) {
+        next[place] = core::mem::replace(&mut eldest[token.parent], place);
+    }
+    let parents: Vec<usize> = seen.iter().map(|token| token.parent).collect();
+    let mut seen: Vec<Option<Seen>> = seen.into_iter().map(Some).collect();
+    // Where each has come to in `tokens`.
+    let mut places = alloc::vec![0; seen.len()];
+    let mut tokens: Vec<TokenSnapshot> = Vec::with_capacity(seen.len());
+    let mut place = 0;
+    while let Some(mut token) = seen[place].take() {
+        places[place] = tokens.len();
+        let parent = places[parents[place]];
+        let depth = if tokens.is_empty() { 0 } else { tokens[parent].depth + 1 };
+        if depth > 0 {
+            tokens[parent].children += 1;
+        }
+        tokens.push(TokenSnapshot {
+            reason: token.reason.take().map(Cancelled::new),
+            seen: token,
+            parent,
+            depth,
+            children: 0,
+        });
+        if eldest[place] != 0 {
+            place = eldest[place];
+            continue;
+        }
+        while next[place] == 0 && place != 0 {
+            place = parents[place];
+        }
+        // At the end the first one, which is gone.
+        place = next[place];
+    }
+    tokens
 }
 
 impl TokenSnapshot {
@@ -216,8 +221,8 @@ impl TokenSnapshot {
         crate::time::instant(self.seen.deadline.since_origin()?)
     }
 
-    /// How many handles there were: the token and its clones, futures that own it, registrations of callbacks, and, from its second
-    /// waiter on, one that it has on itself for those. 0: it only passes on what its ancestors say.
+    /// How many handles there were: the token and its clones, futures and guards that own it, and registrations of callbacks.
+    /// 0: it only passes on what its ancestors, its timer, or its sources say.
     #[must_use]
     pub fn handles(&self) -> usize {
         self.seen.handles

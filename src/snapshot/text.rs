@@ -6,12 +6,17 @@ use core::fmt::{self, Write};
 
 /// A line is indented by so many levels at most: below, its depth is a number.
 const DEEPEST: usize = 32;
+/// In one piece: the formatter's own padding is written space by space.
+const INDENTATION: &str = match core::str::from_utf8(&[b' '; 2 * DEEPEST]) {
+    Ok(spaces) => spaces,
+    Err(_) => unreachable!(),
+};
 
 /// A line for each token: its name, why it is cancelled, how long it has, and who needs it.
 impl fmt::Display for TreeSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for token in self.tokens() {
-            write!(f, "{:1$}", "", 2 * token.depth().min(DEEPEST))?;
+            f.write_str(&INDENTATION[..2 * token.depth().min(DEEPEST)])?;
             if token.depth() > DEEPEST {
                 write!(f, "[{}] ", token.depth())?;
             }
@@ -77,9 +82,7 @@ struct OnOneLine<'a, 'b>(&'a mut fmt::Formatter<'b>);
 
 impl Write for OnOneLine<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.chars().try_for_each(|c| {
-            if c.is_control() { write!(self.0, "{}", c.escape_default()) } else { self.0.write_char(c) }
-        })
+        write_escaped(self.0, text, char::is_control, |f, c| write!(f, "{}", c.escape_default()))
     }
 }
 
@@ -110,11 +113,28 @@ struct Quoted<'a, 'b>(&'a mut fmt::Formatter<'b>);
 
 impl Write for Quoted<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.chars().try_for_each(|c| match c {
-            '\n' => self.0.write_str("\\n"),
-            '"' | '\\' => write!(self.0, "\\{c}"),
-            c if c.is_control() => write!(self.0, "\\\\u{{{:x}}}", u32::from(c)),
-            c => self.0.write_char(c),
+        let special = |c: char| c.is_control() || matches!(c, '"' | '\\' | '&');
+        write_escaped(self.0, text, special, |f, c| match c {
+            '\n' => f.write_str("\\n"),
+            '"' | '\\' => write!(f, "\\{c}"),
+            // It begins a character's name, `&lt;` for example, in labels.
+            '&' => f.write_str("&amp;"),
+            c => write!(f, "\\\\u{{{:x}}}", u32::from(c)),
         })
     }
+}
+
+/// Writes `text`, and `escape` instead of each special character.
+fn write_escaped(
+    f: &mut fmt::Formatter<'_>,
+    mut text: &str,
+    special: impl Fn(char) -> bool,
+    escape: impl Fn(&mut fmt::Formatter<'_>, char) -> fmt::Result,
+) -> fmt::Result {
+    while let Some((at, c)) = text.char_indices().find(|&(_, c)| special(c)) {
+        f.write_str(&text[..at])?;
+        escape(f, c)?;
+        text = &text[at + c.len_utf8()..];
+    }
+    f.write_str(text)
 }

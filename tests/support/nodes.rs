@@ -40,6 +40,8 @@ static ALL_BYTES: AtomicIsize = AtomicIsize::new(0);
 thread_local! {
     /// What this thread has allocated, less what it has freed.
     static BYTES: Cell<isize> = const { Cell::new(0) };
+    /// The most that this has been since it was asked for.
+    static PEAK: Cell<isize> = const { Cell::new(0) };
     /// How often this thread has called the allocator.
     static CALLS: Cell<usize> = const { Cell::new(0) };
     static LATEST: Cell<Option<Layout>> = const { Cell::new(None) };
@@ -60,6 +62,7 @@ fn count(layout: Layout, blocks: isize) {
     ALL_BYTES.fetch_add(blocks * layout.size() as isize, Relaxed);
     // No counting while a thread ends: nobody could read it.
     let _ = BYTES.try_with(|bytes| bytes.set(bytes.get() + blocks * layout.size() as isize));
+    let _ = BYTES.try_with(|bytes| PEAK.try_with(|peak| peak.set(peak.get().max(bytes.get()))));
     let _ = CALLS.try_with(|calls| calls.set(calls.get() + 1));
     let _ = LATEST.try_with(|latest| latest.set(Some(layout)));
 }
@@ -112,6 +115,15 @@ pub(crate) fn live() -> isize {
 #[allow(dead_code, reason = "not every user counts bytes")]
 pub(crate) fn bytes() -> isize {
     BYTES.get()
+}
+
+/// Runs `f` and returns how much more this thread had allocated at once than before.
+#[allow(dead_code, reason = "not every user counts bytes")]
+pub(crate) fn peak(f: impl FnOnce()) -> isize {
+    let before = bytes();
+    PEAK.set(before);
+    f();
+    PEAK.get() - before
 }
 
 /// What all threads have allocated, less what they have freed: with the noise of others, the test harness for one.
