@@ -1,8 +1,8 @@
 //! Requests, and what they are answered.
 
 use crate::database::{Database, Failure, explain};
-use crate::gauge::Gauge;
 use crate::log::{Entry, Log, What};
+use cancel_tree::task::TaskTracker;
 use cancel_tree::{CancelKind, CancellationToken};
 use http_body_util::Full;
 use hyper::body::{Body, Bytes, Incoming};
@@ -26,8 +26,8 @@ const ROWS: i64 = 10_000_000;
 pub(crate) struct Service {
     timeout: Duration,
     pub(crate) database: Database,
-    connections: Gauge,
-    requests: Gauge,
+    connections: TaskTracker,
+    requests: TaskTracker,
     asked: AtomicUsize,
     log: Sender<Entry>,
 }
@@ -46,8 +46,8 @@ struct HungUp;
 type Answer = (StatusCode, String);
 
 impl Service {
-    pub(crate) fn new(timeout: Duration, database: Database, connections: Gauge, log: Sender<Entry>) -> Self {
-        Self { timeout, database, connections, requests: Gauge::default(), asked: AtomicUsize::new(0), log }
+    pub(crate) fn new(timeout: Duration, database: Database, connections: TaskTracker, log: Sender<Entry>) -> Self {
+        Self { timeout, database, connections, requests: TaskTracker::new(), asked: AtomicUsize::new(0), log }
     }
 
     /// Answers a request of the connection that the token is of.
@@ -56,7 +56,7 @@ impl Service {
         request: Request<Incoming>,
         connection: &CancellationToken,
     ) -> Result<Response<Full<Bytes>>, Infallible> {
-        let _counted = self.requests.enter();
+        let _counted = self.requests.token();
         let log = Log { request: self.asked.fetch_add(1, Relaxed) + 1, entries: self.log.clone() };
         log.write(What::Asked { method: request.method().clone(), target: request.uri().to_string() });
         let name = format!("#{} {} {}", log.request, request.method(), request.uri());
@@ -116,12 +116,12 @@ impl Service {
 
     /// Whether no request is being answered, and no database connection is out.
     pub(crate) fn is_idle(&self) -> bool {
-        self.requests.now() == 0 && self.database.sessions.now() == 0
+        self.requests.is_empty() && self.database.sessions.is_empty()
     }
 
     fn status(&self) -> String {
-        let (connections, requests) = (self.connections.now(), self.requests.now());
-        let (sessions, idle, asked) = (self.database.sessions.now(), self.database.idle(), self.asked.load(Relaxed));
+        let (connections, requests) = (self.connections.len(), self.requests.len());
+        let (sessions, idle, asked) = (self.database.sessions.len(), self.database.idle(), self.asked.load(Relaxed));
         format!(
             "connections: {connections}, with requests: {requests}, so far: {asked}\n\
              connections to the database: {sessions} lent, {idle} idle"

@@ -1,7 +1,8 @@
 //! Queries that a token ends.
 
-use crate::gauge::{Counted, Gauge};
 use crate::log::{Ended, Log, What};
+use cancel_tree::task::TaskTracker;
+use cancel_tree::task::task_tracker::TaskTrackerToken;
 use cancel_tree::{CancellationToken, Cancelled, Registration, Unregister};
 use rusqlite::{Connection, ErrorCode};
 use smol::channel::{Receiver, Sender, unbounded};
@@ -15,7 +16,7 @@ pub(crate) struct Database {
     back: Sender<Connection>,
     idle: Receiver<Connection>,
     /// Those that are lent.
-    pub(crate) sessions: Gauge,
+    pub(crate) sessions: TaskTracker,
 }
 
 /// A connection that is lent to one request. Dropped, it goes back, wherever it may be by then.
@@ -25,7 +26,7 @@ struct Session {
     token: CancellationToken,
     log: Log,
     // The last field: with the last session, all of the above has gone.
-    _counted: Counted,
+    _counted: TaskTrackerToken,
 }
 
 pub(crate) enum Failure {
@@ -39,7 +40,7 @@ impl Database {
         for _ in 0..connections {
             back.try_send(unblock(Connection::open_in_memory).await?).expect("it has no bounds and is open");
         }
-        Ok(Self { back, idle, sessions: Gauge::default() })
+        Ok(Self { back, idle, sessions: TaskTracker::new() })
     }
 
     /// Connections that nobody uses.
@@ -69,7 +70,7 @@ impl Database {
             back: self.back.clone(),
             token: token.clone(),
             log: log.clone(),
-            _counted: self.sessions.enter(),
+            _counted: self.sessions.token(),
         };
         unblock(move || session.run(work)).await
     }

@@ -34,7 +34,6 @@
 mod answer;
 mod client;
 mod database;
-mod gauge;
 mod log;
 mod nodes;
 mod options;

@@ -2,11 +2,11 @@
 
 use crate::answer::Service;
 use crate::database::Database;
-use crate::gauge::Gauge;
 use crate::log::{Entry, say};
 use async_signal::{Signal, Signals};
 use cancel_tree::CancellationToken;
 use cancel_tree::snapshot::TreeSnapshot;
+use cancel_tree::task::TaskTracker;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use smol::channel::Sender;
@@ -39,7 +39,12 @@ pub(crate) struct Settings {
 pub(crate) struct Server {
     settings: Settings,
     service: Service,
-    connections: Gauge,
+    connections: TaskTracker,
+}
+
+/// Who has not ended yet.
+fn print(tree: &TreeSnapshot) {
+    tree.to_string().lines().for_each(|line| say(format_args!("{line}")));
 }
 
 /// Why what ran was cancelled: the cause in the reason of each token.
@@ -50,7 +55,7 @@ pub(crate) struct Shutdown {
 
 impl Server {
     pub(crate) fn new(settings: Settings, database: Database, log: Sender<Entry>) -> Self {
-        let connections = Gauge::default();
+        let connections = TaskTracker::new();
         Self { service: Service::new(settings.timeout, database, connections.clone(), log), settings, connections }
     }
 
@@ -65,7 +70,8 @@ impl Server {
         // From here on, who connects is refused; and a connection ends with the request that it is at.
         drop(listener);
         open.cancel();
-        say(format_args!("{shutdown}; connections: {}", self.connections.now()));
+        say(format_args!("{shutdown}; connections: {}", self.connections.len()));
+        print(&root.tree());
 
         // The time for what runs. Another signal cuts it short.
         let grace = root.naming("grace").child_with_timeout(self.settings.grace);
@@ -80,8 +86,8 @@ impl Server {
         }
         // Before the cancel: after it, each is on its own.
         let left = root.tree();
-        say(format_args!("the grace period is over; connections: {}", self.connections.now()));
-        left.to_string().lines().for_each(|line| say(format_args!("{line}")));
+        say(format_args!("the grace period is over; connections: {}", self.connections.len()));
+        print(&left);
         root.cancel_with(shutdown);
         let give_up = async {
             signal(signals).await;
@@ -93,13 +99,15 @@ impl Server {
 
     /// Whether nothing is left of what was begun.
     pub(crate) fn is_idle(&self) -> bool {
-        self.connections.now() == 0 && self.service.is_idle()
+        self.connections.is_empty() && self.service.is_idle()
     }
 
     /// Waits until there is no connection, nor a query that one has left behind.
     async fn ended(&self) {
-        self.connections.empty().await;
-        self.service.database.sessions.empty().await;
+        for tracker in [&self.connections, &self.service.database.sessions] {
+            tracker.close();
+            tracker.wait().await;
+        }
     }
 
     /// Takes connections, each a task and a token.
@@ -112,7 +120,7 @@ impl Server {
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => {
-                    let (server, counted) = (self.clone(), self.connections.enter());
+                    let (server, counted) = (self.clone(), self.connections.token());
                     let (token, open) = (root.naming(format!("connection {peer}")).child_token(), open.clone());
                     let task = async move {
                         // The last to go: all that `converse` holds has gone by then.
