@@ -48,10 +48,10 @@ use core::hash::{Hash, Hasher};
 /// # Events
 ///
 /// With the feature `tracing`, and target `cancel_tree`: `made`, at level `TRACE`, with the fields `token` (its identity, as an
-/// address), `parent` and `name`; and `cancelled`, at level `DEBUG`, with `token`, `name`, `reason` and `cause`, for a token that a
-/// call, a guard, or a deadline has cancelled, not for those below it. The subscriber runs on the thread that did it, when it is done: that of
-/// `cancelled` after the wakers and callbacks, and not if one of these has panicked. It is foreign code: with one that is not
-/// fit for signal handlers, `cancel()` is not either.
+/// address), `parent` and `name`; and `cancelled`, at level `DEBUG`, with `token`, `name`, `reason` and `cause`, for a token
+/// that a call, a guard, or a deadline has cancelled, not for those below it. The subscriber runs on the thread that did it,
+/// when it is done: that of `cancelled` after the wakers and callbacks, and not if one of these has panicked. It is foreign
+/// code: with one that is not fit for signal handlers, `cancel()` is not either.
 ///
 /// # Overflow
 ///

@@ -47,14 +47,14 @@ impl CancellationToken {
     ///
     /// # Progress
     ///
-    /// Lock-free, O(tokens seen). Nobody waits for it, and it waits for nobody: a list that a drop on another thread is just at work on, or
-    /// that is just being cancelled, is passed over and said to be [busy](Listing::Busy); then it can be asked again.
+    /// Lock-free, O(tokens seen). Nobody waits for it, and it waits for nobody: a list that a drop on another thread is just at
+    /// work on, or that is just being cancelled, is passed over and said to be [busy](Listing::Busy); then it can be asked again.
     /// Any other operation on the same tree may run meanwhile, also in a signal handler that interrupts this one. What is dropped
     /// meanwhile in lists that it is inside of stays in memory until it has gone out of them.
     ///
-    /// It allocates what the snapshot takes, 120 bytes and the name for each token (64-bit targets), for a moment up to three times that; so it is not for signal handlers
-    /// itself. Like the drop of a token it may
-    /// end what others have left to it: then what that owned, a closure of a callback for example, is dropped here, at the end.
+    /// It allocates what the snapshot takes, 120 bytes and the name for each token (64-bit targets), for a moment up to three
+    /// times that; so it is not for signal handlers itself. Like the drop of a token it may end what others have left to it: then
+    /// what that owned, a closure of a callback for example, is dropped here, at the end.
     ///
     /// The depth of the tree costs no stack.
     ///
