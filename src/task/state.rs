@@ -21,6 +21,11 @@
 //!
 //! So a wait that begins before a round ends is told of that end, whatever comes after it; and one that begins later is not told of
 //! it, though the cancel may still be under way: it finds `AWAITED` clear and makes a token of its own.
+//!
+//! Why not `event-listener`, which was tried first: it wakes under the lock of its list (5.4). So a wait that is polled in its own
+//! wake-up, as by [`cancel_when`](CancellationToken::cancel_when), deadlocks, and a waker that panics keeps those behind it from
+//! being woken, and leaves a count that the next drop of a listener finds wrong. A token wakes when nothing is held.
+//! (`tests/task_tracker_races.rs` has both.)
 
 use super::lock::Lock;
 use crate::CancellationToken;
