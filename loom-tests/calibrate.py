@@ -219,7 +219,7 @@ GUARDS = [
      "callback.rs", "let duty = if at(node).slot.load(Relaxed) == slot::SET {", "let duty = if true {"),
     ("detach_keeps_the_node_for_its_look", "callback a_callback_detached_during_a_cancel_runs_once",
      "state.rs", "State((self.0 | DETACHED) + CHILD)", "State(self.0 | DETACHED)",
-     "let (to, duty) = State(state.0 - CHILD).left_detached();", "let (to, duty) = state.left_detached();"),
+     "State(self.0 - CHILD).left_detached()", "self.left_detached()"),
     ("a_token_keeps_its_detached_callbacks", "callback a_detached_callback_of_a_token_without_handles_is_still_run",
      "callback.rs", "        at(parent).state.keep();\n", ""),
     ("a_detached_callback_ends_with_its_token", "callback a_detached_callback_ends_with_its_token",

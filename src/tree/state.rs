@@ -245,6 +245,12 @@ impl State {
         }
     }
 
+    /// Without the child claim that the caller took when he detached the node.
+    #[inline]
+    fn looked_at(self) -> (State, Duty) {
+        State(self.0 - CHILD).left_detached()
+    }
+
     /// The state after `claims` have been given back, and what that obliges to.
     ///
     /// A relay is pinned in the same step: once our claim is gone nothing else would keep it alive for us. A relay

@@ -1,4 +1,5 @@
 use super::*;
+use crate::primitives::Relaxed;
 
 fn after(state: Word, claims: Word) -> (Word, Duty) {
     let (state, duty) = State(state).released(claims);

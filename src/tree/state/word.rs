@@ -156,7 +156,7 @@ impl AtomicState {
     pub(in super::super) fn release_detached(&self) -> Duty {
         let mut state = self.load(Relaxed);
         loop {
-            let (to, duty) = State(state.0 - CHILD).left_detached();
+            let (to, duty) = state.looked_at();
             // Release, Acquire (E7): as `release`.
             match self.replace(state, to, AcqRel, Relaxed) {
                 Ok(()) => return duty,
