@@ -1,10 +1,14 @@
 //! Events: one for each token that is made, and for each that is cancelled by itself, with the reason.
 #![cfg(all(feature = "tracing", feature = "std"))]
 
+use cancel_tree::task::TaskTracker;
 use cancel_tree::time::ManualTimer;
 use cancel_tree::{CancellationToken, StaticCause};
 use std::fmt::{Debug, Write};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
 use std::time::Duration;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -125,4 +129,20 @@ fn tokens_in_pools_and_linked_ones_are_told_of_too() {
             std::fmt::Error
         )
     );
+}
+
+/// Its tokens are made under a lock, where no subscriber may run.
+#[test]
+fn what_a_tracker_has_for_its_waits_is_not_told() {
+    let told = log(|| {
+        let tracker = TaskTracker::new();
+        let tracked = tracker.token();
+        let mut wait = tracker.wait();
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut wait).poll(&mut cx).is_pending());
+        tracker.close();
+        drop(tracked);
+        assert!(Pin::new(&mut wait).poll(&mut cx).is_ready());
+    });
+    assert_eq!(told, "");
 }

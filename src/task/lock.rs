@@ -1,4 +1,4 @@
-//! A lock that is held for a few steps, with no foreign code under it.
+//! A lock that is held for a few steps, with no foreign code under it but the allocator.
 
 use core::panic::{RefUnwindSafe, UnwindSafe};
 #[cfg(cancel_tree_loom)]

@@ -136,7 +136,7 @@ impl State {
             .fetch_update(Relaxed, Acquire, |word| (!Snapshot(word).is_over()).then_some(word | AWAITED))
             .ok()?;
         if begun & AWAITED == 0 {
-            let ended = rounds.running.replace(CancellationToken::new());
+            let ended = rounds.running.replace(CancellationToken::untold());
             rounds.ended.extend(ended);
         }
         rounds.running.clone()
@@ -153,6 +153,6 @@ impl State {
             (mem::take(&mut rounds.ended), if over { rounds.running.take() } else { None })
         };
         // A panic of a waker does not keep those of another round from being woken.
-        run_all(move || ended.pop().or_else(|| last.take()).map(|token| token.cancel()).is_some());
+        run_all(move || ended.pop().or_else(|| last.take()).map(|token| token.cancel_untold()).is_some());
     }
 }

@@ -40,7 +40,8 @@ use pin_project_lite::pin_project;
 ///
 /// # Progress
 ///
-/// Tracking, exits, `close` and `reopen` are steps on one word: wait-free to track and to reopen, lock-free the others. They allocate nothing.
+/// Tracking, exits, `close` and `reopen` are steps on one word: wait-free to track and to reopen, lock-free the others. They
+/// allocate nothing.
 ///
 /// Where somebody waits, the exit or the `close` that ends his wait **may block** for a moment: it takes a lock, which is held
 /// for a few steps and never while a waker runs (nor for an allocation but that of the [`wait`](Self::wait) that begins a round).
