@@ -62,7 +62,7 @@
 //!   whose claim stood in the way when it gives that back (or RETRY says that it has), or, if the parent is a relay
 //!   too, by whoever collapses that. If a cancel stood in the way, the sweep makes the collapse needless.
 //! - **I14** In a list, `prev` of a node is the node before it, or null: not known. From the first one that is known on, all
-//!   are. That of the first node is not.
+//!   are. That of the first node is not. It is tagged TOLD if the node is, or was, the `prev` of the next one.
 //! - **I15** A *detached* callback has no claim on its parent, and keeps itself by a handle that nobody holds. It stands in the
 //!   list until a cancel of the parent, whose marker runs and ends it, or until the parent is freed uncancelled: it is freed
 //!   with it then. It keeps its parent from being replaced by a child. Its pin is nobody's, and keeps sweepers off.
@@ -195,30 +195,33 @@ type WakerCell = UnsafeCell<MaybeUninit<Waker>>;
 
 /// A node: 96 bytes on 64-bit targets, at most 56 on 32-bit ones.
 ///
-/// In this order the words that a node's children write when they come and go (the first four) are at least 64 bytes from
-/// `reason`, which pollers read: whatever the address, they are on different cache lines of that size.
+/// In this order, whatever the address, a multiple of 16:
+///
+/// - the words that a node's children write when they come and go, `head`, `state` and `dead`, are at least 64 bytes from `reason`,
+///   which pollers read: so they are on different cache lines of that size; and the first two are together on one;
+/// - what a node has to do with its siblings is in the first half.
 #[repr(C)]
 pub(crate) struct Node {
     /// The newest child, and what is going on in the list.
     head: AtomicHead,
-    /// The first block of a token's further waiters, with a handle on it. Of a link: the link before it.
-    waiters: AtomicPtr<Node>,
     /// Who needs this node.
     state: AtomicState,
+    /// The next elder sibling.
+    next: AtomicPtr<Node>,
     /// Children that wait for the pruner. Tagged LIMBO: those that the last pruner of a cancelled list had unlinked.
     dead: AtomicPtr<Node>,
+    /// The next younger one, if known (I14).
+    prev: UnsafeCell<*mut Node>,
+    /// Whose list the node is in; dangling once it is no longer LINKED.
+    parent: AtomicPtr<Node>,
     /// The walkers inside the list.
     visit: AtomicU32,
     /// What `waker` is.
     slot: AtomicU32,
     /// The next in whatever chain the node is in (I12).
     link: UnsafeCell<*mut Node>,
-    /// The next elder sibling.
-    next: AtomicPtr<Node>,
-    /// The next younger one, if known (I14).
-    prev: UnsafeCell<*mut Node>,
-    /// Whose list the node is in; dangling once it is no longer LINKED.
-    parent: AtomicPtr<Node>,
+    /// The first block of a token's further waiters, with a handle on it. Of a link: the link before it.
+    waiters: AtomicPtr<Node>,
     /// The waker of one future.
     waker: WakerCell,
     /// Whether it is cancelled, and why: what `is_cancelled` reads.

@@ -3,7 +3,7 @@
 #[cfg(feature = "alloc")]
 use super::block;
 use super::head::Head;
-use super::memory::{Bin, cancels_have_left_something, empty_graveyard, free_if_plain, home_of};
+use super::memory::{Bin, cancels_have_left_something, empty_graveyard, free_plain, home_of};
 use super::prune::{Unlinking, prune_after, reap, unlink_among_siblings, unlink_only_child};
 use super::state::{CHILD, Duty, HANDLE, State};
 use super::sweep::dissolve;
@@ -150,24 +150,22 @@ unsafe fn release_last(node: *mut Node, seen: State) {
     // SAFETY: as in `settle`.
     unsafe {
         // Relaxed: who has waited has said so in the head, or found it cancelled, and was acquired with its handle (E7).
-        if at(node).head.load(Relaxed).is_waited_or_cancelled() && is_waited(node) {
+        let own = at(node).head.load(Relaxed);
+        if own.is_waited_or_cancelled() && is_waited(node) {
             return end_waiting_and_release(node, seen);
         }
         if !at(node).state.release_leaf(seen) {
             return release_thoroughly(node, seen, HANDLE);
         }
         if !seen.is_linked() {
-            if !free_if_plain(node) {
-                end_at_once(node);
-            }
-            return;
+            return if has_cause(node, own) { end_at_once(node) } else { free_plain(node) };
         }
         let parent = at(node).parent.load(Relaxed);
         let head = at(parent).head.load(Relaxed);
         if !unlink_only_child(parent, node, head) {
-            return bury_among_siblings(node, parent, head);
+            return bury_among_siblings(node, own, parent, head);
         }
-        end_unlinked(node, parent);
+        end_unlinked(node, own, parent);
     }
 }
 
@@ -195,13 +193,14 @@ unsafe fn end_waiting_and_release(node: *mut Node, seen: State) {
 }
 
 /// # Safety
-/// The caller has the duty to bury `node`, a leaf without a tail, in the list of `parent`, whose head was `head` a moment ago.
+/// The caller has the duty to bury `node`, a leaf without a tail, in the list of `parent`, whose head was `head` a moment ago; that of
+/// the node was `own` before it died.
 #[inline(never)]
-unsafe fn bury_among_siblings(node: *mut Node, parent: *mut Node, head: Head) {
+unsafe fn bury_among_siblings(node: *mut Node, own: Head, parent: *mut Node, head: Head) {
     // SAFETY: as in `settle`.
     unsafe {
         match unlink_among_siblings(parent, node, head) {
-            Unlinking::Done => end_unlinked(node, parent),
+            Unlinking::Done => end_unlinked(node, own, parent),
             Unlinking::NotBegun => settle_at_once(node, Duty::Bury),
             Unlinking::Disturbed(unlinked) => {
                 let mut bin = Bin::immediate();
@@ -212,12 +211,25 @@ unsafe fn bury_among_siblings(node: *mut Node, parent: *mut Node, head: Head) {
     }
 }
 
-/// Frees a dead leaf without a tail, and gives its claim on its parent back.
+/// Whether a dead leaf without a tail has a cause that has to be given back. Its head was `own` before it died.
+///
+/// If it was not cancelled then, it never will be: it is in no list, and has left the one that it was in before a cancel came to that (I5).
+/// So it has no reason either; where that stands is not looked at, for it is on another cache line.
+///
+/// # Safety
+/// As [`Bin::put`].
+#[inline(always)]
+unsafe fn has_cause(node: *mut Node, own: Head) -> bool {
+    // SAFETY: the caller's node.
+    own.is_cancelled() && unsafe { at(node).reason.is_counted() }
+}
+
+/// Frees a dead leaf without a tail, whose head was `own` before it died, and gives its claim on its parent back.
 ///
 /// # Safety
 /// As [`Bin::put`]; the claim on `parent` is the caller's.
 #[inline(always)]
-unsafe fn end_unlinked(node: *mut Node, parent: *mut Node) {
+unsafe fn end_unlinked(node: *mut Node, own: Head, parent: *mut Node) {
     /// # Safety
     /// As [`end_unlinked`].
     #[cold]
@@ -230,15 +242,30 @@ unsafe fn end_unlinked(node: *mut Node, parent: *mut Node) {
             settle(parent, at(parent).state.release(CHILD), &mut bin);
         }
     }
-    // SAFETY: the caller's contract.
-    unsafe {
-        if !free_if_plain(node) {
-            return end_with_cause(node, parent);
-        }
-        let seen = at(parent).state.load(Relaxed);
-        if !at(parent).state.release_child_of_held(seen) {
+    /// What ends with the parent may be foreign, and panic: so the node goes first.
+    ///
+    /// # Safety
+    /// As [`end_unlinked`].
+    #[cold]
+    #[inline(never)]
+    unsafe fn end_and_release(node: *mut Node, parent: *mut Node, seen: State) {
+        // SAFETY: the caller's contract.
+        unsafe {
+            free_plain(node);
             release_thoroughly(parent, seen, CHILD);
         }
+    }
+    // SAFETY: the caller's contract.
+    unsafe {
+        if has_cause(node, own) {
+            return end_with_cause(node, parent);
+        }
+        // Before the memory: what the children write is still at hand, and other cores want it.
+        let seen = at(parent).state.load(Relaxed);
+        if !at(parent).state.release_child_of_held(seen) {
+            return end_and_release(node, parent, seen);
+        }
+        free_plain(node);
     }
 }
 

@@ -186,22 +186,6 @@ impl Drop for Bin {
     }
 }
 
-/// Frees a node at once, unless it has a cause that has to be given back. True if so.
-///
-/// # Safety
-/// As [`Bin::put`], for a node without a tail and without detached callbacks.
-#[inline(always)]
-pub(super) unsafe fn free_if_plain(node: *mut Node) -> bool {
-    // SAFETY: the caller's contract.
-    unsafe {
-        let plain = !at(node).reason.is_counted();
-        if plain {
-            free_plain(node);
-        }
-        plain
-    }
-}
-
 /// Whether there is more to do at the node's end than to free heap memory.
 ///
 /// # Safety
@@ -276,10 +260,12 @@ pub(super) unsafe fn give_up(node: *mut Node) {
     unsafe { if at(node).state.load(Relaxed).is_extended() { give_memory_back(node) } else { free_plain(node) } }
 }
 
+/// Frees a node that has no tail, no detached callbacks, and no cause that has to be given back.
+///
 /// # Safety
-/// As [`give_up`], for a node without a tail.
+/// As [`give_up`].
 #[inline]
-unsafe fn free_plain(node: *mut Node) {
+pub(super) unsafe fn free_plain(node: *mut Node) {
     #[cfg(feature = "alloc")]
     // SAFETY: the caller's contract; from `allocate`.
     unsafe {
