@@ -53,6 +53,29 @@ fn three_children_dropped_at_once_are_all_unlinked() {
     });
 }
 
+/// Who is before whom in a list is found out late, and forgotten again. One thread, every order.
+#[test]
+fn children_leave_in_every_order_while_another_comes() {
+    for comes in 1..=4 {
+        explore(&format!("four drops, before number {comes} a child comes"), 0, 1, move || {
+            for order in 0..24 {
+                let (root, mut children) = family(4);
+                let mut rest = order;
+                for left in (1..=4).rev() {
+                    if left == comes {
+                        children.push(root.child_token());
+                    }
+                    drop(children.remove(rest % left));
+                    rest /= left;
+                }
+                assert_eq!(model::live_nodes(), 2, "a dropped child stayed with its parent");
+                root.cancel();
+                assert!(children[0].is_cancelled(), "a child was lost");
+            }
+        });
+    }
+}
+
 #[test]
 fn news_that_comes_while_news_is_taken_is_not_lost() {
     explore("drop, drop twice", 4, 500, || {

@@ -7,6 +7,29 @@ use super::{Node, at, next_of};
 use crate::primitives::{Acquire, Relaxed, Release};
 use core::ptr;
 
+/// On `prev`: this node is perhaps the `prev` of the next one. Without it, it is not (calibration `who_is_known_is_marked`).
+const TOLD: usize = 1;
+
+/// The node before this one, if known.
+///
+/// # Safety
+/// The caller holds PRUNING of the list that the node is in.
+#[inline]
+unsafe fn before(node: *mut Node) -> *mut Node {
+    // SAFETY: PRUNING makes `prev` ours (I9), and keeps the nodes in the list.
+    unsafe { at(node).prev.with(|prev| (*prev).map_addr(|address| address & !TOLD)) }
+}
+
+/// Says what stands before a node, null for what is not known; and that the next one perhaps knows the node itself.
+///
+/// # Safety
+/// As [`before`].
+#[inline]
+unsafe fn set_before(node: *mut Node, before: *mut Node) {
+    // SAFETY: as in `before`.
+    unsafe { at(node).prev.with_mut(|prev| *prev = before.map_addr(|address| address | TOLD)) };
+}
+
 /// Takes a node out of the list; it keeps its `next` (I4).
 ///
 /// # Safety
@@ -18,11 +41,11 @@ pub(super) unsafe fn unlink(parent: *mut Node, node: *mut Node) {
         if at_the_front(parent, node, next, next) {
             return;
         }
-        let prev = at(node).prev.with(|prev| *prev);
+        let prev = before(node);
         // Release (E12): `next` may be an heir that only its place in the list has published.
         at(prev).next.store(next, Release);
         if !next.is_null() {
-            at(next).prev.with_mut(|link| *link = prev);
+            set_before(next, prev);
         }
     }
 }
@@ -39,12 +62,12 @@ pub(super) unsafe fn replace(parent: *mut Node, node: *mut Node, heir: *mut Node
         if at_the_front(parent, node, next, heir) {
             return;
         }
-        let prev = at(node).prev.with(|prev| *prev);
-        at(heir).prev.with_mut(|link| *link = prev);
+        let prev = before(node);
+        set_before(heir, prev);
         // Release (E12): the heir's new `next` and `parent`.
         at(prev).next.store(heir, Release);
         if !next.is_null() {
-            at(next).prev.with_mut(|link| *link = heir);
+            set_before(next, heir);
         }
     }
 }
@@ -56,10 +79,10 @@ pub(super) unsafe fn replace(parent: *mut Node, node: *mut Node, heir: *mut Node
 unsafe fn at_the_front(parent: *mut Node, node: *mut Node, next: *mut Node, heir: *mut Node) -> bool {
     // SAFETY: PRUNING makes `prev` ours (I9).
     unsafe {
-        if at(node).prev.with(|prev| !(*prev).is_null()) {
+        if !before(node).is_null() {
             return false;
         }
-        forget_prev(next);
+        forget_prev(node, next);
         let mut head = at(parent).head.load(Relaxed);
         while ptr::eq(head.first(), node) {
             // Release (E12): the heir's fields, for walkers and pruners that come by the head. Allowed on a cancelled
@@ -75,14 +98,18 @@ unsafe fn at_the_front(parent: *mut Node, node: *mut Node, next: *mut Node, heir
 }
 
 /// Before a node whose `prev` is not known leaves the list: nor is that of the `next` one from now on. True to I14 also
-/// while the node still stands.
+/// while the node still stands. The next one is touched only if it may know the node: it is perhaps in the cache of another core.
 ///
 /// # Safety
 /// As [`unlink`].
-pub(super) unsafe fn forget_prev(next: *mut Node) {
-    if !next.is_null() {
-        // SAFETY: PRUNING makes `prev` ours (I9), and keeps the nodes in the list.
-        unsafe { at(next).prev.with_mut(|prev| *prev = ptr::null_mut()) };
+#[inline]
+pub(super) unsafe fn forget_prev(node: *mut Node, next: *mut Node) {
+    // SAFETY: PRUNING makes `prev` ours (I9), and keeps the nodes in the list.
+    unsafe {
+        let told = at(node).prev.with(|prev| (*prev).addr() & TOLD != 0);
+        if told && !next.is_null() {
+            set_before(next, ptr::null_mut());
+        }
     }
 }
 
@@ -95,13 +122,14 @@ unsafe fn give_prevs(parent: *mut Node) {
     unsafe {
         // Acquire (E1): the fields of the nodes pushed since.
         let mut node = at(parent).head.load(Acquire).first();
+        set_before(node, ptr::null_mut());
         loop {
             let next = next_of(node);
             // From the first that has one on, all have one (I14).
-            if next.is_null() || at(next).prev.with(|prev| !(*prev).is_null()) {
+            if next.is_null() || !before(next).is_null() {
                 break;
             }
-            at(next).prev.with_mut(|prev| *prev = node);
+            set_before(next, node);
             node = next;
         }
     }

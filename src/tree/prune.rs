@@ -100,7 +100,7 @@ pub(super) unsafe fn unlink_among_siblings(parent: *mut Node, node: *mut Node, h
         let first = ptr::eq(head.first(), node);
         let left = if first {
             let next = next_of(node);
-            forget_prev(next);
+            forget_prev(node, next);
             // Release (E2, E12): as in `leave` and `at_the_front`, by one step.
             at(parent).head.replace(head.with(PRUNING), head.with_first(next), Release, Relaxed).is_ok()
         } else {
