@@ -131,8 +131,12 @@ impl CancellationToken {
     ///
     /// If a waker or callback panics, the others are run all the same, and then the first panic goes on. (Without the
     /// feature `std`, a second panic aborts the process.) The cancellation itself cannot fail.
+    #[inline]
     pub fn cancel(&self) {
-        self.handle.cancel(&Reason::new(CancelKind::Cancelled));
+        // A repeated one: two loads, and no call.
+        if !self.handle.is_done() {
+            self.cancel_anew();
+        }
     }
 
     /// As [`cancel`](Self::cancel), and says why. True if this call decided the [reason](Self::reason), for this token and
@@ -392,6 +396,10 @@ impl CancellationToken {
 
     /// Cancels one of those.
     #[cfg(all(feature = "std", target_has_atomic = "ptr"))]
+    fn cancel_anew(&self) {
+        self.handle.cancel(&Reason::new(CancelKind::Cancelled));
+    }
+
     pub(crate) fn cancel_untold(&self) {
         self.handle.cancel_untold(&Reason::new(CancelKind::Cancelled));
     }

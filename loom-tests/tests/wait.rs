@@ -18,10 +18,20 @@ fn woken_or_ready(polled: Poll<()>, counter: &Counter) {
     }
 }
 
+/// A token that is cancelled by the short way, if it has a waiter by then; and one with a child, so that the cancel walks, and lists
+/// what it finds waited for.
+fn alone_and_with_a_child(name: &str, bounds: [usize; 2], floor: usize, scene: fn(CancellationToken)) {
+    explore(name, bounds[0], floor, move || scene(CancellationToken::new()));
+    explore(&format!("{name}, with a child"), bounds[1], floor, move || {
+        let token = CancellationToken::new();
+        let _child = token.child_token();
+        scene(token);
+    });
+}
+
 #[test]
 fn a_waiter_that_registers_during_a_cancel_is_ready_or_woken() {
-    explore("register, cancel", 4, 40, || {
-        let root = CancellationToken::new();
+    alone_and_with_a_child("register, cancel", [4, 3], 40, |root| {
         let other = root.clone();
         let canceller = spawn(move || other.cancel());
         let (counter, waker) = Counter::new();
@@ -91,8 +101,7 @@ fn a_waiter_of_a_child_is_woken_by_a_cancel_of_the_root() {
 
 #[test]
 fn a_waiter_dropped_during_a_cancel_leaves_nothing() {
-    explore("drop waiter, cancel", 4, 100, || {
-        let root = CancellationToken::new();
+    alone_and_with_a_child("drop waiter, cancel", [4, 3], 100, |root| {
         let (counter, waker) = Counter::new();
         let mut wait = Box::new(root.clone().cancelled_owned());
         assert!(poll(&mut wait, &waker).is_pending());
@@ -118,8 +127,7 @@ fn a_waiter_dropped_before_a_cancel_is_not_woken() {
 
 #[test]
 fn the_waker_of_the_latest_poll_is_the_one_that_is_woken() {
-    explore("poll again with another waker, cancel", 4, 40, || {
-        let root = CancellationToken::new();
+    alone_and_with_a_child("poll again with another waker, cancel", [4, 3], 20, |root| {
         let ((first, first_waker), (second, second_waker)) = (Counter::new(), Counter::new());
         let mut wait = root.cancelled();
         assert!(poll(&mut wait, &first_waker).is_pending());
@@ -236,8 +244,7 @@ fn the_second_waiter_polls_again_with_another_waker_during_a_cancel() {
 
 #[test]
 fn a_slot_goes_from_one_future_to_another_during_a_cancel() {
-    explore("drop waiter and register, cancel", 4, 100, || {
-        let root = CancellationToken::new();
+    alone_and_with_a_child("drop waiter and register, cancel", [4, 3], 100, |root| {
         let ((first, first_waker), (second, second_waker)) = (Counter::new(), Counter::new());
         let mut wait = root.cancelled();
         assert!(poll(&mut wait, &first_waker).is_pending());
@@ -294,6 +301,22 @@ fn two_cancels_wake_a_waiter_once() {
         together([actor!(root.cancel()), actor!(child.cancel())]);
         assert_eq!(counter.wakes(), 1, "not woken exactly once");
         drop(wait);
+    });
+}
+
+#[test]
+fn a_child_comes_while_a_lone_waiter_is_woken() {
+    explore("create, cancel, one waiter", 4, 20, || {
+        let root = CancellationToken::new();
+        let (counter, waker) = Counter::new();
+        let mut wait = root.cancelled();
+        assert!(poll(&mut wait, &waker).is_pending());
+        let other = root.clone();
+        let canceller = spawn(move || other.cancel());
+        let child = root.child_token();
+        canceller.join().unwrap();
+        assert_eq!(counter.wakes(), 1, "not woken exactly once");
+        assert!(root.is_cancelled() && child.is_cancelled(), "the cancel has returned, and has not cancelled");
     });
 }
 

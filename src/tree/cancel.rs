@@ -6,7 +6,7 @@
 //! each list that it is inside of; the last visitor to leave sees to the sweep.
 
 use super::ahead::Ahead;
-use super::head::{CANCELLED, Head, MARKED};
+use super::head::{CANCELLED, Head, MARKED, WAITED};
 use super::memory::Bin;
 use super::reason::{Reason, Word};
 use super::release::release;
@@ -16,6 +16,7 @@ use super::wake::Waited;
 use super::{Node, at, next_of, slot};
 use crate::primitives::{AcqRel, Acquire, Relaxed, Release, abort};
 use core::ptr;
+use core::task::Waker;
 
 /// No further visitor may enter: somebody has walked the whole list, so everything below is flagged (I7).
 const CLOSED: u32 = 1;
@@ -35,9 +36,19 @@ pub(super) const FIRST_VISITOR: u32 = VISITOR;
 #[inline]
 pub(super) unsafe fn cancel(root: *mut Node, reason: &Reason) -> bool {
     // SAFETY: the claim.
+    unsafe { !is_done(root) && cancel_anew(root, reason) }
+}
+
+/// Whether everything is flagged, the node and all below it.
+///
+/// # Safety
+/// As [`cancel`].
+#[inline]
+pub(super) unsafe fn is_done(root: *mut Node) -> bool {
+    // SAFETY: the claim.
     // Acquire (E8): done means that everything below is flagged. The node itself is perhaps still without its reason, if it has
     // no children and was marked by the short way (calibration `done_is_not_flagged`).
-    unsafe { !(at(root).head.load(Acquire).is_done() && at(root).reason.is_set()) && cancel_anew(root, reason) }
+    unsafe { at(root).head.load(Acquire).is_done() && at(root).reason.is_set() }
 }
 
 /// # Safety
@@ -47,6 +58,11 @@ unsafe fn cancel_anew(root: *mut Node, reason: &Reason) -> bool {
     // SAFETY: the claim.
     unsafe {
         let decided = (reason.word().is_plain() || announce(root)) && at(root).reason.decide_by(reason);
+        if let Some(waker) = mark_lone_waiter(root) {
+            // As at the end of phase two: nothing of the tree is held any more.
+            waker.wake();
+            return decided;
+        }
         let mut waited = Waited::none();
         let mut bin = Bin::deferred();
         walk(root, &mut waited, &mut bin);
@@ -55,6 +71,30 @@ unsafe fn cancel_anew(root: *mut Node, reason: &Reason) -> bool {
         // Phase two: from here on nothing of the tree is held but the claims in `waited` (C14, C16).
         waited.run();
         decided
+    }
+}
+
+/// The short way for a token without children that one future waits for, as that of most tasks: there is nothing to walk, and the
+/// turn of its waker has come at once. Marks it, and takes that; or `None`, and nothing need have been done.
+///
+/// # Safety
+/// The caller holds a handle or a child claim on `root`, whose reason is decided.
+#[inline]
+unsafe fn mark_lone_waiter(root: *mut Node) -> Option<Waker> {
+    // SAFETY: the claim; I8 by the step.
+    unsafe {
+        let waited = Head::EMPTY.with(WAITED);
+        // Relaxed, both: only compared; STAYS is there from birth. Of what stays, more is to be run than a waker
+        // (calibration `what_stays_is_no_lone_waiter`).
+        if at(root).head.load(Relaxed) != waited || at(root).state.load(Relaxed).stays() {
+            return None;
+        }
+        // Release (E5): as in `mark_thoroughly`. Nothing to acquire: there is no list to be entered. If somebody came meanwhile, a
+        // child for example, there is more to do (calibration `a_lone_waiter_is_marked_before_it_is_woken`).
+        if at(root).head.replace(waited, frozen(waited), Release, Relaxed).is_err() {
+            return None;
+        }
+        slot::fire(root)
     }
 }
 

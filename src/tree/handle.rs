@@ -114,6 +114,13 @@ impl Handle {
         unsafe { at(self.node()).reason.get() }
     }
 
+    /// Whether everything is cancelled, this and all below it, so that another cancel has nothing to do.
+    #[inline]
+    pub(crate) fn is_done(&self) -> bool {
+        // SAFETY: our handle.
+        unsafe { cancel::is_done(self.node()) }
+    }
+
     /// True if this call decided the reason.
     #[inline]
     pub(crate) fn cancel(&self, reason: &Reason) -> bool {

@@ -155,22 +155,46 @@ impl Waited {
         Next::Nothing
     }
 
-    /// Wakes the wakers of the block, or, if one panics, those up to it. With the last one goes our claim (C16).
+    /// Wakes the wakers of the block, or, if one panics, those up to it. Before the last one goes our claim (C16).
     #[cfg(feature = "alloc")]
     #[inline]
     fn wake_block(&mut self) {
-        // SAFETY: our claim keeps the block; its wakers are ours by `fire` (I8), each once.
+        /// What is left of a block, in a register: noted only when it matters.
+        struct Left<'a> {
+            noted: &'a mut Word,
+            wakers: Word,
+        }
+        impl Left<'_> {
+            #[inline(always)]
+            fn pop(&mut self) -> u32 {
+                let slot = self.wakers.trailing_zeros();
+                self.wakers &= self.wakers - 1;
+                slot
+            }
+        }
+        // Also when a waker panics (calibration `who_panics_is_not_woken_again`).
+        impl Drop for Left<'_> {
+            fn drop(&mut self) {
+                *self.noted = self.wakers;
+            }
+        }
+        // SAFETY: our claim keeps the block; its wakers are ours by `fire` (I8), each once. There is at least one.
         unsafe {
             let parts = block::parts(self.block);
-            while self.wakers != 0 {
-                let (waker, is_there) = parts.fired(self.wakers.trailing_zeros());
-                self.wakers &= self.wakers - 1;
-                if self.wakers == 0 {
-                    release(self.block, CHILD, &mut Bin::deferred());
+            let mut left = Left { wakers: self.wakers, noted: &mut self.wakers };
+            let (last, is_there) = loop {
+                let (waker, is_there) = parts.fired(left.pop());
+                if left.wakers == 0 {
+                    break (waker, is_there);
                 }
                 if is_there {
                     waker.wake();
                 }
+            };
+            drop(left);
+            release(self.block, CHILD, &mut Bin::deferred());
+            if is_there {
+                last.wake();
             }
         }
     }
@@ -230,7 +254,15 @@ impl Waited {
     }
 
     /// Runs all, whatever each of them does. If some panic, the first panic is raised again when all have run.
-    pub(super) fn run(mut self) {
+    #[inline]
+    pub(super) fn run(self) {
+        if !self.first.is_null() {
+            self.run_noted();
+        }
+    }
+
+    #[inline(never)]
+    fn run_noted(mut self) {
         run_all(|| {
             match self.next() {
                 Next::Waker(waker) => waker.wake(),
