@@ -11,7 +11,7 @@ use std::task::{Context, Waker};
 /// How many calls, or nodes, a figure is the average of; `instructions.sh` divides by it.
 const MANY: usize = 1_000;
 
-type Rows = [(&'static str, fn()); 16];
+type Rows = [(&'static str, fn()); 17];
 
 fn main() {
     // Cargo and test runners pass options, which are none of ours.
@@ -113,6 +113,13 @@ macro_rules! rows {
                 all
             }
 
+            fn oldest_of(siblings: usize) {
+                let parent = CancellationToken::new();
+                let mut children: VecDeque<_> = (0..siblings).map(|_| parent.child_token()).collect();
+                drop(parent.child_token());
+                (0..MANY).for_each(|_| $create_drop_oldest(black_box(&parent), &mut children));
+            }
+
             fn waiting(token: &CancellationToken) -> Pin<Box<WaitForCancellationFuture<'_>>> {
                 let mut wait = Box::pin(token.cancelled());
                 poll(wait.as_mut());
@@ -139,12 +146,8 @@ macro_rules! rows {
                     let _siblings: Vec<_> = (0..10).map(|_| parent.child_token()).collect();
                     often(|| drop(parent.child_token()), || $create_drop(black_box(&parent)));
                 }),
-                ("create_drop_oldest", || {
-                    let parent = CancellationToken::new();
-                    let mut children: VecDeque<_> = (0..10).map(|_| parent.child_token()).collect();
-                    drop(parent.child_token());
-                    (0..MANY).for_each(|_| $create_drop_oldest(black_box(&parent), &mut children));
-                }),
+                ("create_drop_oldest", || oldest_of(10)),
+                ("create_drop_oldest_of_many", || oldest_of(10_000)),
                 ("rolling", || {
                     let mut token = CancellationToken::new();
                     (0..10).for_each(|_| token = token.child_token());

@@ -4,19 +4,24 @@
 #   benches/instructions.sh                   a table, cancel-tree beside tokio-util
 #   benches/instructions.sh --check FILE      fails if a row of cancel-tree exceeds its bound in FILE
 #   benches/instructions.sh --where ROW       where the instructions of one row are spent
+#   benches/instructions.sh --misses          a table of cache misses, of a cache that valgrind simulates: 32 KiB, 64 bytes a line
 #
 # Counts belong to a toolchain and an allocator. After an upgrade of either: look at the table, then move the bounds.
 set -eu
 export LC_ALL=C
 
 usage() {
-    echo "usage: $0 [--check FILE | --where ROW]" >&2
+    echo "usage: $0 [--check FILE | --where ROW | --misses]" >&2
     exit 2
 }
 
 mode=table file=
 case $# in
 0) ;;
+1)
+    [ "$1" = --misses ] || usage
+    mode=misses
+    ;;
 2)
     mode=${1#--} file=$2
     case $1 in
@@ -51,6 +56,13 @@ count() {
     awk -v many=$many '/Collected/ { printf "%.1f\n", $4 / many }' "$work/log"
 }
 
+# misses LIBRARY ROW: accesses to data that miss a cache of 32 KiB, per call or node.
+misses() {
+    valgrind --tool=callgrind --callgrind-out-file="$work/out" --collect-atstart=no --toggle-collect='measured_*' \
+        --cache-sim=yes --D1=32768,8,64 "$program" "$1" "$2" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
+    awk -v many=$many '/D1  *misses/ { gsub(",", ""); printf "%.2f\n", $4 / many }' "$work/log"
+}
+
 case $mode in
 table)
     echo "| instructions | cancel-tree | tokio-util | ratio |"
@@ -60,6 +72,13 @@ table)
         theirs=$(count tokio-util "$row")
         awk -v row="$row" -v ours="$ours" -v theirs="$theirs" \
             'BEGIN { printf "| %s | %s | %s | %.2f |\n", row, ours, theirs, ours / theirs }'
+    done
+    ;;
+misses)
+    echo "| cache misses | cancel-tree | tokio-util |"
+    echo "|---|---:|---:|"
+    for row in $("$program" --names); do
+        echo "| $row | $(misses cancel-tree "$row") | $(misses tokio-util "$row") |"
     done
     ;;
 check)

@@ -44,7 +44,7 @@ const NODE: Layout = match Layout::from_size_align(96, 16) {
     Err(_) => panic!("96 bytes, aligned to 16"),
 };
 
-fn allocate_node() -> *mut u8 {
+pub(crate) fn allocate_node() -> *mut u8 {
     // SAFETY: the layout's size is not zero.
     let block = unsafe { alloc(NODE) };
     if block.is_null() {
@@ -53,10 +53,17 @@ fn allocate_node() -> *mut u8 {
     block
 }
 
+/// # Safety
+/// The block is from `allocate_node`, and not used again.
+pub(crate) unsafe fn free_node(block: *mut u8) {
+    // SAFETY: the same layout.
+    unsafe { dealloc(block, NODE) };
+}
+
 fn malloc_and_free() {
     let block = black_box(allocate_node());
-    // SAFETY: allocated above with the same layout, and freed once.
-    unsafe { dealloc(block, NODE) };
+    // SAFETY: allocated above, and freed once.
+    unsafe { free_node(block) };
 }
 
 pub(crate) fn node_block() -> impl FnMut(u64) -> [Sample; 1] {
@@ -109,7 +116,7 @@ impl Flagged {
             // SAFETY: alive; read before it is freed.
             let next = unsafe { (*node).next };
             // SAFETY: from `allocate_node`; its only pointer is gone after this.
-            unsafe { dealloc(node.cast(), NODE) };
+            unsafe { free_node(node.cast()) };
             node = next;
         }
     }

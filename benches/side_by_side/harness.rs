@@ -17,6 +17,10 @@ impl Sample {
     pub(crate) fn new(elapsed: Duration, units: u64) -> Self {
         Self { elapsed, units }
     }
+    /// One after the other, for the same units.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { elapsed: self.elapsed + other.elapsed, ..self }
+    }
     fn nanoseconds(self) -> f64 {
         self.elapsed.as_nanos() as f64 / self.units.max(1) as f64
     }

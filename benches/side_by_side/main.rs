@@ -14,6 +14,7 @@ mod parallel;
 mod plot;
 mod report;
 mod scenarios;
+mod steps;
 mod tokens;
 
 use bench::Bench;

@@ -4,7 +4,7 @@ use crate::bench::{Bench, Measured, Ratio};
 use crate::harness::Who;
 use crate::options::{Mode, cores};
 use crate::scenarios::memory::Footprint;
-use crate::tokens::NAMES;
+use crate::tokens::{NAMES, REFERENCE};
 use std::fmt::Write;
 use std::fs;
 use std::process::Command;
@@ -81,11 +81,16 @@ fn line(measured: &Measured) -> String {
         let found = measured.figures.iter().find(|(who, _)| *who == Who::Token(name));
         cells.push(found.map_or("–".to_owned(), |(_, figure)| cell(figure)));
     }
+    let reference =
+        measured.figures.iter().find(|(who, _)| *who == Who::Token(REFERENCE)).and_then(|(_, figure)| *figure);
+    let to_reference = |floor: Option<f64>| {
+        floor.zip(reference).map_or(String::new(), |(floor, reference)| format!("; {}", number(floor / reference)))
+    };
     let floors: Vec<String> = measured
         .figures
         .iter()
         .filter_map(|(who, figure)| match who {
-            Who::Floor(name) => Some(format!("{} ({name})", cell(figure))),
+            Who::Floor(name) => Some(format!("{} ({name}{})", cell(figure), to_reference(*figure))),
             Who::Token(_) => None,
         })
         .collect();

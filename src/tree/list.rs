@@ -3,6 +3,7 @@
 //! New nodes come to the front by a step on the head alone, so they do not know who is before them. The pruner finds that
 //! out when he first needs it, once for each node (I14).
 
+use super::ahead::Ahead;
 use super::{Node, at, next_of};
 use crate::primitives::{Acquire, Relaxed, Release};
 use core::ptr;
@@ -123,7 +124,9 @@ unsafe fn give_prevs(parent: *mut Node) {
         // Acquire (E1): the fields of the nodes pushed since.
         let mut node = at(parent).head.load(Acquire).first();
         set_before(node, ptr::null_mut());
+        let mut ahead = Ahead::new();
         loop {
+            ahead.at(node);
             let next = next_of(node);
             // From the first that has one on, all have one (I14).
             if next.is_null() || !before(next).is_null() {

@@ -6,10 +6,13 @@ use crate::floors;
 use crate::harness::{Plan, Sample, entries};
 use crate::options::threads_in_words;
 use crate::parallel::together;
+use crate::steps;
 use crate::tokens::Token;
 use std::collections::VecDeque;
 use std::hint::black_box;
 use std::time::Duration;
+
+type Ours = cancel_tree::CancellationToken;
 
 pub(crate) fn rows(bench: &mut Bench) {
     bench.section("Children: create and drop");
@@ -37,14 +40,22 @@ pub(crate) fn rows(bench: &mut Bench) {
         let row =
             Row::new(format!("children/siblings/{siblings}/newest"), format!("{siblings} siblings, newest dropped"))
                 .on("siblings_newest", siblings)
-                .target(0.35);
-        bench.run(repeated, [row], || entries![newest(siblings), "malloc and free" => floors::node_block()]);
+                .floor_target(1.3);
+        bench.run(
+            repeated,
+            [row],
+            || entries![newest(siblings), "with none" => newest::<Ours>(0), "malloc and free" => floors::node_block()],
+        );
     }
     for &siblings in &crowds {
         let row =
             Row::new(format!("children/siblings/{siblings}/oldest"), format!("{siblings} siblings, oldest dropped"))
                 .on("siblings_oldest", siblings);
-        bench.run(repeated, [row], || entries![oldest(siblings), "malloc and free" => floors::node_block()]);
+        bench.run(
+            repeated,
+            [row],
+            || entries![oldest(siblings), "with none" => oldest::<Ours>(0), "malloc and free" => floors::node_block()],
+        );
     }
 
     let (once, window) = (Plan::once(&bench.options), bench.options.window());
@@ -53,11 +64,10 @@ pub(crate) fn rows(bench: &mut Bench) {
             Row::new(format!("children/one-parent/{threads}"), format!("{}, one parent", threads_in_words(threads)))
                 .on("children_one_parent", threads)
                 .target_if(threads == 2, 0.20);
-        bench.run(
-            once,
-            [row],
-            || entries![on_threads(threads, window, true), "malloc and free" => floors::node_block_on(threads, window)],
-        );
+        bench.run(once, [row], || {
+            entries![on_threads(threads, window, true), "malloc and free" => floors::node_block_on(threads, window),
+                "the steps alone" => steps::come_and_go_on(threads, window)]
+        });
     }
     for threads in bench.options.threads() {
         let row =

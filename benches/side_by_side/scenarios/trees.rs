@@ -5,6 +5,7 @@ use crate::clock::Stopwatch;
 use crate::floors::{self, batches};
 use crate::harness::{Entry, Plan, Sample, entries};
 use crate::naive::Naive;
+use crate::steps;
 use crate::tokens::Token;
 use std::hint::black_box;
 use std::process::{Command, Stdio};
@@ -52,11 +53,10 @@ fn cancel_width(bench: &mut Bench, size: usize) {
             .target_if(size >= 100_000, 0.25),
         Row::new(format!("drop-cancelled/width/{size}"), "… and drop").on("drop_cancelled_width", size),
     ];
-    bench.run(
-        plan,
-        rows,
-        || entries![cancelled(Shape::Wide, size, trees), "flags in a list, free" => floors::flag_list(size, trees)],
-    );
+    bench.run(plan, rows, || {
+        entries![cancelled(Shape::Wide, size, trees), "flags in a list, free" => floors::flag_list(size, trees),
+            "the steps alone" => steps::cancel_and_drop(size, trees)]
+    });
 }
 
 fn drop_width(bench: &mut Bench, size: usize) {
@@ -64,7 +64,10 @@ fn drop_width(bench: &mut Bench, size: usize) {
     let row = Row::new(format!("drop/width/{size}"), format!("drop uncancelled, {size} children"))
         .on("drop_width", size)
         .target_if(size >= 1_000_000, 0.40);
-    bench.run(plan, [row], || entries![dropped(Shape::Wide, size, trees), "free" => only_free(size, trees)]);
+    bench.run(plan, [row], || {
+        entries![dropped(Shape::Wide, size, trees), "free" => only_free(size, trees),
+            "the steps alone" => steps::drop_uncancelled(size, trees)]
+    });
 }
 
 fn cancel_depth(bench: &mut Bench, size: usize) {
