@@ -4,7 +4,7 @@ use crate::CancellationToken;
 use crate::tree::Wait;
 use alloc::sync::Arc;
 use alloc::task::Wake;
-use core::task::{Context, Waker};
+use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::thread::{self, Thread};
 use std::time::Instant;
@@ -55,20 +55,25 @@ impl CancellationToken {
         if self.is_cancelled() {
             return true;
         }
-        let waker = unpark_this_thread();
         let mut wait = Wait::new(self.handle());
-        // Each wake-up of the thread, whatever the cause, looks again.
-        while wait.poll(&mut Context::from_waker(&waker)).is_pending() {
-            let Some(deadline) = deadline else {
-                thread::park();
-                continue;
-            };
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return self.is_cancelled();
-            }
-            thread::park_timeout(left);
-        }
-        true
+        park_until(deadline, |cx| wait.poll(cx)) || self.is_cancelled()
     }
+}
+
+/// Blocks this thread until `poll` says that it is ready, or it is `deadline`. True if it was ready. One allocation.
+pub(crate) fn park_until(deadline: Option<Instant>, mut poll: impl FnMut(&mut Context<'_>) -> Poll<()>) -> bool {
+    let waker = unpark_this_thread();
+    // Each wake-up of the thread, whatever the cause, looks again.
+    while poll(&mut Context::from_waker(&waker)).is_pending() {
+        let Some(deadline) = deadline else {
+            thread::park();
+            continue;
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return false;
+        }
+        thread::park_timeout(left);
+    }
+    true
 }

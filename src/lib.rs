@@ -42,8 +42,8 @@ pub mod context;
 #[cfg(doc)]
 pub mod figures;
 pub mod future;
-// Its snippets use what `std` brings.
-#[cfg(all(doc, feature = "std"))]
+// Its snippets use what `std` and `task` bring.
+#[cfg(all(doc, feature = "task"))]
 pub mod guide;
 #[cfg(feature = "io")]
 pub mod io;
@@ -51,8 +51,8 @@ pub mod io;
 pub mod snapshot;
 #[cfg(feature = "stream")]
 pub mod stream;
-// Its state is in an `Arc`, too, and behind one of std's locks.
-#[cfg(all(feature = "std", target_has_atomic = "ptr"))]
+// Its state is in an `Arc`, too.
+#[cfg(all(feature = "task", target_has_atomic = "ptr"))]
 pub mod task;
 pub mod time;
 

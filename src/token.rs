@@ -388,20 +388,8 @@ impl CancellationToken {
         Self { handle }
     }
 
-    /// One for the crate's own use, of which who traces is not told: so it may be made under a lock.
-    #[cfg(all(feature = "std", target_has_atomic = "ptr"))]
-    pub(crate) fn untold() -> Self {
-        Self::from_handle(Handle::untold_root())
-    }
-
-    /// Cancels one of those.
-    #[cfg(all(feature = "std", target_has_atomic = "ptr"))]
     fn cancel_anew(&self) {
         self.handle.cancel(&Reason::new(CancelKind::Cancelled));
-    }
-
-    pub(crate) fn cancel_untold(&self) {
-        self.handle.cancel_untold(&Reason::new(CancelKind::Cancelled));
     }
 
     pub(crate) fn handle(&self) -> &Handle {

@@ -97,7 +97,7 @@ mod with_std {
 }
 
 /// Beside those of tokio-util: whatever they are there, they are here. Its wait is not `Unpin`, ours is.
-#[cfg(feature = "std")]
+#[cfg(feature = "task")]
 mod trackers {
     use super::*;
     use cancel_tree::task::task_tracker::{TaskTrackerToken, TaskTrackerWaitFuture, TrackedFuture};

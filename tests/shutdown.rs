@@ -1,5 +1,5 @@
 //! Shutting down in stages, on a clock that is set by hand.
-#![cfg(feature = "std")]
+#![cfg(feature = "task")]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! Shutdowns of random stages, whose work ends when it likes, on a clock that is set by hand, one tick after the other; beside what
 //! is to come out of it, which is computed beforehand.
-#![cfg(feature = "std")]
+#![cfg(feature = "task")]
 
 use cancel_tree::CancellationToken;
 use cancel_tree::task::task_tracker::TaskTrackerToken;

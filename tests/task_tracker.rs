@@ -1,5 +1,5 @@
 //! The tracker on one thread: the same stories told by tokio-util's and by ours, and what is ours alone.
-#![cfg(feature = "std")]
+#![cfg(feature = "task")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! Threads that wait for a tracker.
-#![cfg(feature = "std")]
+#![cfg(feature = "task")]
 
 mod support;
 

@@ -7,7 +7,7 @@
 //! - nothing is left when everything has been dropped.
 //!
 //! `CANCEL_TREE_TEST_SECONDS` makes it run for so long, `PROPTEST_CASES` for so many cases.
-#![cfg(feature = "std")]
+#![cfg(feature = "task")]
 
 use cancel_tree::task::TaskTracker;
 use cancel_tree::task::task_tracker::{TaskTrackerToken, TaskTrackerWaitFuture, TrackedFuture};

@@ -125,7 +125,7 @@ fn a_round_that_was_ended_is_not_taken_for_the_next() {
 
 #[test]
 fn an_end_is_told_though_the_tracker_is_reopened_at_once() {
-    explore("wait, exit, reopen and track", 4, 50, || {
+    explore("wait, exit, reopen and track", 4, 10, || {
         let world = World::new();
         let one = world.tracker.token();
         world.tracker.close();
@@ -224,5 +224,45 @@ fn who_reopens_sees_what_came_before_the_close() {
                 }
             }),
         ]);
+    });
+}
+
+#[test]
+fn who_is_told_late_of_an_older_round_goes_on_waiting() {
+    in_every_order(2, || {
+        explore("two wait, close; reopen, wait, exit", 3, 50, || {
+            let world = World::new();
+            let mut first = world.tracker.wait();
+            let (counter, waker) = Counter::new();
+            assert!(poll(&mut first, &waker).is_pending());
+            let (second_counter, second_waker) = Counter::new();
+            let [closes, goes_on] = [world.clone(), world.clone()];
+            let waited = Arc::new(std::sync::atomic::AtomicBool::new(false));
+            let has_waited = waited.clone();
+            together([
+                actor!({
+                    closes.tracker.close();
+                }),
+                actor!({
+                    if goes_on.tracker.is_closed() {
+                        let token = goes_on.tracker.token();
+                        goes_on.tracker.reopen();
+                        let mut second = goes_on.tracker.wait();
+                        for _ in 0..2 {
+                            assert!(poll(&mut second, &second_waker).is_pending(), "told of what came before it");
+                        }
+                        goes_on.tracker.close();
+                        drop(token);
+                        assert!(poll(&mut second, &second_waker).is_ready(), "the end was missed");
+                        has_waited.store(true, std::sync::atomic::Ordering::Relaxed);
+                    }
+                }),
+            ]);
+            assert_eq!(counter.wakes(), 1, "the first wake-up was lost, or given twice");
+            assert!(poll(&mut first, Waker::noop()).is_ready());
+            if waited.load(std::sync::atomic::Ordering::Relaxed) {
+                assert!(second_counter.wakes() >= 1, "the second wake-up was lost");
+            }
+        });
     });
 }

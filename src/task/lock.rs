@@ -7,12 +7,7 @@ use std::sync::PoisonError;
 #[cfg(not(cancel_tree_loom))]
 use std::sync::{Mutex, MutexGuard};
 
-pub(super) struct Lock<T> {
-    data: Mutex<T>,
-    /// How often it was taken; and a place where tests can interrupt before it is.
-    #[cfg(all(test, not(cancel_tree_loom)))]
-    pub(super) gate: crate::primitives::AtomicUsize,
-}
+pub(super) struct Lock<T>(Mutex<T>);
 
 // What is done under the lock does not panic.
 impl<T> UnwindSafe for Lock<T> {}
@@ -20,21 +15,10 @@ impl<T> RefUnwindSafe for Lock<T> {}
 
 impl<T> Lock<T> {
     pub(super) fn new(data: T) -> Self {
-        Self {
-            data: Mutex::new(data),
-            #[cfg(all(test, not(cancel_tree_loom)))]
-            gate: crate::primitives::AtomicUsize::new(0),
-        }
+        Self(Mutex::new(data))
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, T> {
-        #[cfg(all(test, not(cancel_tree_loom)))]
-        self.gate.fetch_add(1, crate::primitives::Relaxed);
-        self.data.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    #[cfg(all(test, not(cancel_tree_loom)))]
-    pub(super) fn is_free(&self) -> bool {
-        self.data.try_lock().is_ok()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

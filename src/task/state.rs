@@ -1,81 +1,70 @@
-//! What a tracker knows: one word, and the token that its waiters wait for.
+//! What a tracker knows: one word, and who waits for what it says next.
 //!
 //! A *round* goes from one moment at which the tracker is closed and empty, or from its birth, to the next. Who waits, waits for the
-//! end of the round, and for that a round has a token; but only if somebody waits in it.
+//! end of the round, and knows it by its number.
 //!
 //! # The word
 //!
-//! | bits | |
-//! |---|---|
-//! | `CLOSED` | the tracker is closed |
-//! | `AWAITED` | somebody has begun to wait in this round |
-//! | the rest | how much is tracked, times `ONE` |
+//! | bits | | on targets without 64-bit atomics |
+//! |---|---|---|
+//! | `CLOSED` | the tracker is closed | |
+//! | `AWAITED` | somebody listens for the end of this round | |
+//! | 30 bits | how much is tracked, times `ONE` | 20 bits |
+//! | 32 bits | the number of the round, times `ROUND`; it wraps | 10 bits |
 //!
 //! # Invariants
 //!
-//! - **T1** `AWAITED` is set under the lock, by a step that finds the tracker not closed and empty, and is cleared only by the step
-//!   that makes it closed and empty: that step ends the round.
-//! - **T2** Whoever has cleared it takes, under the lock, what has ended, and cancels that after the lock.
-//! - **T3** Under the lock, `running` is the token of this round if `AWAITED` is set. If not, and there is one, then it is of
-//!   a round that has ended, and someone is on his way to take it (T2).
-//!
-//! So a wait that begins before a round ends is told of that end, whatever comes after it; and one that begins later is not told of
-//! it, though the cancel may still be under way: it finds `AWAITED` clear and makes a token of its own.
-//!
-//! Why not `event-listener`, which was tried first: it wakes under the lock of its list (5.4). So a wait that is polled in its own
-//! wake-up, as by [`cancel_when`](CancellationToken::cancel_when), deadlocks, and a waker that panics keeps those behind it from
-//! being woken, and leaves a count that the next drop of a listener finds wrong. A token wakes when nothing is held.
-//! (`tests/task_tracker_races.rs` has both.)
+//! - **T1** The step that makes the tracker closed and empty, and no other, goes on to the next number, and clears `AWAITED`. If that
+//!   was set, who has made the step notifies.
+//! - **T2** `AWAITED` is set by somebody whose listener is there already, by a step that finds his round still going on. So
+//!   either who ends the round finds the listener, or he finds the round over.
+//! - **T3** A listener may be told of an older round, by somebody who is late. So who is told looks at the number again, and if it is
+//!   still his, listens anew (calibration `who_is_told_looks_again`).
 
-use super::lock::Lock;
-use crate::CancellationToken;
-use crate::primitives::{Acquire, AtomicUsize, Relaxed, Release, abort};
-use crate::tree::run_all;
-use alloc::vec::Vec;
-use core::mem;
+use super::waiters::Waiters;
+use crate::primitives::{Acquire, AtomicWord, Relaxed, Release, Word, abort};
 
 #[cfg(all(test, not(cancel_tree_loom)))]
 mod tests;
 
-const CLOSED: usize = 1;
-const AWAITED: usize = 2;
-const ONE: usize = 4;
+const CLOSED: Word = 1;
+const AWAITED: Word = 2;
+const ONE: Word = 4;
+const ROUND: Word = 1 << if Word::BITS == 64 { 32 } else { 22 };
+/// Half of what there is room for: the other half is for the threads that are between their step and their abort.
+const MOST: Word = ROUND / ONE / 2;
 
 pub(super) struct State {
-    word: AtomicUsize,
-    rounds: Lock<Rounds>,
-}
-
-struct Rounds {
-    running: Option<CancellationToken>,
-    /// Of rounds that have ended, when a new one has begun before they were cancelled.
-    ended: Vec<CancellationToken>,
+    word: AtomicWord,
+    pub(super) waiters: Waiters,
 }
 
 /// A copy of the word.
 #[derive(Clone, Copy)]
-pub(super) struct Snapshot(usize);
+pub(super) struct Snapshot(Word);
 
 impl Snapshot {
     pub(super) fn is_closed(self) -> bool {
         self.0 & CLOSED != 0
     }
     pub(super) fn len(self) -> usize {
-        self.0 / ONE
+        ((self.0 & (ROUND - 1)) / ONE) as usize
     }
     pub(super) fn is_over(self) -> bool {
-        self.0 & !AWAITED == CLOSED
+        self.0 & (ROUND - 1) & !AWAITED == CLOSED
     }
-    /// After the step that has led here: the round ends if it is closed and empty now.
-    fn settled(self) -> usize {
-        if self.is_over() { CLOSED } else { self.0 }
+    fn round(self) -> Word {
+        self.0 / ROUND
+    }
+    /// After the step that leads from here to `next`: if that ends the round, it is the next one's.
+    fn settled(self, next: Word) -> Word {
+        if self.is_over() || !Snapshot(next).is_over() { next } else { (next & !AWAITED).wrapping_add(ROUND) }
     }
 }
 
 impl State {
     pub(super) fn new() -> Self {
-        let rounds = Rounds { running: None, ended: Vec::new() };
-        Self { word: AtomicUsize::new(0), rounds: Lock::new(rounds) }
+        Self { word: AtomicWord::new(0), waiters: Waiters::new() }
     }
 
     #[inline]
@@ -89,7 +78,7 @@ impl State {
     pub(super) fn enter(&self) {
         // Relaxed: who tracks has the tracker from somebody. As a read-modify-write it goes on with the releases before it.
         let seen = self.word.fetch_add(ONE, Relaxed);
-        if seen > usize::MAX / 2 {
+        if Snapshot(seen).len() as Word > MOST {
             abort();
         }
     }
@@ -113,46 +102,30 @@ impl State {
 
     /// Takes a step, which ends the round if it leads to closed and empty. Says what was there before.
     #[inline]
-    fn step(&self, next: impl Fn(usize) -> usize) -> Snapshot {
-        // Release: pairs with `look`, and with the acquire in `end_round`, `wait` and `reopen`.
-        let taken = self.word.fetch_update(Release, Relaxed, |word| Some(Snapshot(next(word)).settled()));
+    fn step(&self, next: impl Fn(Word) -> Word) -> Snapshot {
+        // Release: pairs with `look` and `reopen`. Who listens is found by the event's lock (`await_end`).
+        let taken = self.word.fetch_update(Release, Relaxed, |word| Some(Snapshot(word).settled(next(word))));
         let (Ok(seen) | Err(seen)) = taken;
-        // Only who has cleared it, by T1.
-        if seen & AWAITED != 0 && Snapshot(next(seen)).is_over() {
-            self.end_round();
+        // In that very step (calibration `a_round_ends_with_its_step`).
+        if seen & AWAITED != 0 && Snapshot(seen).settled(next(seen)) != next(seen) {
+            self.waiters.notify();
         }
         Snapshot(seen)
     }
 
-    /// The token of this round; `None` if the tracker is closed and empty.
-    pub(super) fn wait(&self) -> Option<CancellationToken> {
-        if self.look().is_over() {
-            return None;
-        }
-        let mut rounds = self.rounds.lock();
-        // Acquire on failure: as in `look`. Otherwise nothing is concluded but what the lock is for.
-        let begun = self
-            .word
-            .fetch_update(Relaxed, Acquire, |word| (!Snapshot(word).is_over()).then_some(word | AWAITED))
-            .ok()?;
-        if begun & AWAITED == 0 {
-            let ended = rounds.running.replace(CancellationToken::untold());
-            rounds.ended.extend(ended);
-        }
-        rounds.running.clone()
+    /// Whether the round that was going on at `begun` is over; or was then already. Exact, unless so many rounds have ended meanwhile
+    /// as there are numbers.
+    #[inline]
+    pub(super) fn has_ended(&self, begun: Snapshot) -> bool {
+        begun.is_over() || self.look().round() != begun.round()
     }
 
-    /// After the step that has ended a round with waiters.
-    #[cold]
-    fn end_round(&self) {
-        let (mut ended, mut last) = {
-            let mut rounds = self.rounds.lock();
-            // While the lock is held nobody sets it. If it is clear, what is there has ended (T3). Acquire: pairs with the release
-            // of all who have left before, so that who waited sees what they did; also if it was another's step that has ended it.
-            let over = self.word.load(Acquire) & AWAITED == 0;
-            (mem::take(&mut rounds.ended), if over { rounds.running.take() } else { None })
-        };
-        // A panic of a waker does not keep those of another round from being woken.
-        run_all(move || ended.pop().or_else(|| last.take()).map(|token| token.cancel_untold()).is_some());
+    /// Before somebody relies on his listener: says that there is one. False if the round of `begun` is over, and so perhaps nobody will
+    /// tell him (calibration `who_listens_looks_again`).
+    pub(super) fn await_end(&self, begun: Snapshot) -> bool {
+        // Relaxed: who finds the bit takes the event's lock after that. Had he taken it before us, who came into the list under it, his
+        // step would happen before ours, and could not have found it. On failure there is nothing to conclude: the caller looks.
+        let same = |word| (Snapshot(word).round() == begun.round()).then_some(word | AWAITED);
+        self.word.fetch_update(Relaxed, Relaxed, same).is_ok()
     }
 }

@@ -1,7 +1,8 @@
 //! [`TaskTracker`] and what belongs to it. The same path as in tokio-util.
 
 use super::state::{Snapshot, State};
-use crate::{CancellationToken, WaitForCancellationFutureOwned};
+use super::waiters::Listener;
+use crate::blocking_wait::park_until;
 use alloc::sync::Arc;
 use core::fmt;
 use core::future::Future;
@@ -36,27 +37,26 @@ use pin_project_lite::pin_project;
 /// ```
 ///
 /// Clones are the same tracker. Dropping it ends nothing, and stops nothing: to stop work is for a
-/// [`CancellationToken`], and both together are a [`Stage`](super::Stage).
+/// [`CancellationToken`](crate::CancellationToken), and both together are a [`Stage`](super::Stage).
 ///
 /// # Progress
 ///
 /// Tracking, exits, `close` and `reopen` are steps on one word: wait-free to track and to reopen, lock-free the others. They
 /// allocate nothing.
 ///
-/// Where somebody waits, the exit or the `close` that ends his wait **may block** for a moment: it takes a lock, which is held
-/// for a few steps and never while a waker runs (nor for an allocation but that of the [`wait`](Self::wait) that begins a round).
-/// So it is not for interrupt or signal handlers.
+/// Where somebody waits, the exit or the `close` that ends his wait **may block** for a moment, and may allocate: the waits stand in
+/// the list of an event of the crate `event-listener`, behind a lock. It is held for a few steps for each of those that wait, and
+/// never while a waker runs. So that exit is not for interrupt or signal handlers.
 ///
 /// # Who runs the wakers
 ///
-/// The exit or the `close` that ends the wait, on its thread, after the lock: it is a [`cancel`](CancellationToken::cancel) of
-/// a token that the waits have, with what is said there of wakers that panic. They may do anything to the tracker, and to other
-/// waits. If one panics, the others run all the same, and then the panic goes on in the `close`, or in the drop that was the exit. (A
+/// The exit or the `close` that ends the wait, on its thread, after the lock; or another that ends a round at the same time. They may
+/// do anything to the tracker, and to other waits. If one panics, the others run all the same, and then the panic goes on in the call that runs them. (A
 /// drop in a thread that is unwinding already aborts then, as ever.) The exit counts in any case.
 ///
 /// # Overflow
 ///
-/// More than an eighth of `usize::MAX` at the same time aborts the process, as with [`Arc`].
+/// More than 2²⁹ at the same time abort the process, as with [`Arc`]; more than 2¹⁹ on targets without 64-bit atomics.
 pub struct TaskTracker {
     state: Arc<State>,
 }
@@ -74,16 +74,15 @@ impl TaskTracker {
     /// Such a moment is never missed, though nobody polls the future during it, and though the tracker is reopened,
     /// or tracks something again, right after it. And one that came before this call does not count.
     ///
-    /// **May block** for a moment, as [above](Self#progress), if the tracker is not closed and empty. One allocation of a token
-    /// by the first wait of a round (from one moment at which the tracker is closed and empty to the next). Further waits
-    /// take what [further waiters](crate::WaitForCancellationFuture) of a token take, when they are polled.
+    /// Wait-free, allocates nothing. It is exact but for this: a future that is not polled while 2³² such moments pass (2¹⁰ on
+    /// targets without 64-bit atomics) does not see that any has.
     ///
     /// # Cancel safety
     ///
     /// It may be dropped at any time and leaves nothing behind. But one that is made anew counts from then on: a moment that
     /// came between the two is missed by both. To look for other things meanwhile, keep the future.
     pub fn wait(&self) -> TaskTrackerWaitFuture<'_> {
-        TaskTrackerWaitFuture { tracker: self, round: self.state.wait().map(CancellationToken::cancelled_owned) }
+        TaskTrackerWaitFuture { tracker: self, begun: Some(self.state.look()), listener: None }
     }
 
     /// Says that the tracker may be taken as over when it is empty. True if it was open.
@@ -165,19 +164,18 @@ impl TaskTracker {
     /// Blocks this thread until the tracker has been closed and empty at some moment since this call. **May block**, for ever if
     /// that does not come: also if this thread itself holds something that is tracked.
     ///
-    /// [`CancellationToken::wait`], of the token that [`wait`](Self::wait) has.
+    /// It parks the thread, and uses up a token that [`unpark`](std::thread::Thread::unpark) may have left for it.
     pub fn wait_blocking(&self) {
-        if let Some(round) = self.state.wait() {
-            round.wait();
-        }
+        let mut wait = self.wait();
+        park_until(None, |cx| wait.poll_here(cx));
     }
 
     /// As [`wait_blocking`](Self::wait_blocking), but no longer than `timeout`. **May block.** True if such a moment has come.
     ///
     /// A timeout of zero only looks. One that ends later than the clock can say never does.
     pub fn wait_blocking_timeout(&self, timeout: core::time::Duration) -> bool {
-        let Some(round) = self.state.wait() else { return true };
-        round.wait_timeout(timeout) || self.state.look().is_over()
+        let mut wait = self.wait();
+        park_until(std::time::Instant::now().checked_add(timeout), |cx| wait.poll_here(cx)) || wait.is_over()
     }
 }
 
@@ -266,33 +264,61 @@ impl<F: fmt::Debug> fmt::Debug for TrackedFuture<F> {
 
 /// Ready when a [`TaskTracker`] has been closed and empty since this was made: [`TaskTracker::wait`].
 ///
-/// A poll after `Ready` says `Ready` again. It registers with a token, so polls and drops are those of a
-/// [`WaitForCancellationFuture`](crate::WaitForCancellationFuture): lock-free, in the waker of another wait, too.
+/// A poll after `Ready` says `Ready` again.
+///
+/// The first poll that says `Pending` takes two or three allocations. A poll, and the drop of one that has been polled,
+/// **may block** for a moment, as said [there](TaskTracker#progress); they may be done in the waker of another wait, or of this one. One
+/// that is forgotten after it was polled keeps the memory of its tracker.
 #[must_use = "futures do nothing unless polled"]
 pub struct TaskTrackerWaitFuture<'a> {
     tracker: &'a TaskTracker,
-    /// `None` when it is over.
-    round: Option<WaitForCancellationFutureOwned>,
+    /// The tracker when the wait began. `None` when it is over.
+    begun: Option<Snapshot>,
+    listener: Option<Listener>,
+}
+
+impl TaskTrackerWaitFuture<'_> {
+    /// Whether the round in which it began is over. Looks, and nothing else.
+    fn is_over(&self) -> bool {
+        self.begun.is_none_or(|begun| self.tracker.state.has_ended(begun))
+    }
+
+    fn poll_here(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let state = &self.tracker.state;
+        while let Some(begun) = self.begun {
+            if state.has_ended(begun) {
+                self.begun = None;
+                break;
+            }
+            let listener = self.listener.get_or_insert_with(|| Listener::new(Arc::clone(state)));
+            if !listener.is_listening() {
+                listener.listen();
+                // The round may have ended before anybody could find us.
+                if !state.await_end(begun) {
+                    continue;
+                }
+            }
+            if listener.poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            // Told, perhaps of an older round (calibration `who_is_told_looks_again`).
+        }
+        self.listener = None;
+        Poll::Ready(())
+    }
 }
 
 impl Future for TaskTrackerWaitFuture<'_> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        let Some(round) = &mut this.round else { return Poll::Ready(()) };
-        // The cancel of the round may be a little behind what the tracker says of itself.
-        if !this.tracker.state.look().is_over() && Pin::new(round).poll(cx).is_pending() {
-            return Poll::Pending;
-        }
-        this.round = None;
-        Poll::Ready(())
+        self.poll_here(cx)
     }
 }
 
 impl fmt::Debug for TaskTrackerWaitFuture<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let waiting = self.round.is_some();
+        let waiting = self.begun.is_some();
         f.debug_struct("TaskTrackerWaitFuture").field("task_tracker", self.tracker).field("waiting", &waiting).finish()
     }
 }

@@ -54,14 +54,8 @@ impl Handle {
     /// A tree of one node. One allocation.
     #[cfg(feature = "alloc")]
     pub(crate) fn root() -> Self {
-        Self::untold_root().born(None)
-    }
-
-    /// The same, for the crate's own use: who traces is not told, and so no foreign code runs.
-    #[cfg(feature = "alloc")]
-    pub(crate) fn untold_root() -> Self {
         // SAFETY: a new node comes with one handle.
-        unsafe { Self::adopt(birth::root()) }
+        unsafe { Self::adopt(birth::root()) }.born(None)
     }
 
     /// The same, anywhere.
@@ -124,19 +118,13 @@ impl Handle {
     /// True if this call decided the reason.
     #[inline]
     pub(crate) fn cancel(&self, reason: &Reason) -> bool {
-        let decided = self.cancel_untold(reason);
+        // SAFETY: our handle.
+        let decided = unsafe { cancel::cancel(self.node(), reason) };
         #[cfg(feature = "tracing")]
         if decided {
             crate::trace::cancelled(self.id(), self.name().map(|name| &**name), reason);
         }
         decided
-    }
-
-    /// The same, of one that was [made untold](Self::untold_root).
-    #[inline]
-    pub(crate) fn cancel_untold(&self, reason: &Reason) -> bool {
-        // SAFETY: our handle.
-        unsafe { cancel::cancel(self.node(), reason) }
     }
 
     /// Tells who traces that this is new.

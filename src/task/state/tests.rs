@@ -1,9 +1,8 @@
-//! Every operation, interrupted once before each of its steps on the word, and before it takes the lock, by every sequence of up to four
+//! Every operation, interrupted once before each of its steps on the word, by every sequence of up to four
 //! others. As all happens on one thread, it is known when the tracker has been closed and empty: at the end, just those waits are
 //! over that began before such a moment.
 
-use super::State;
-use crate::CancellationToken;
+use super::{ROUND, Snapshot, State, Word};
 use crate::primitives::Relaxed;
 use crate::primitives::hooked::{Access, with_hook};
 use core::cell::{Cell, RefCell};
@@ -23,7 +22,7 @@ enum Op {
 const OPS: [Op; 5] = [Op::Close, Op::Reopen, Op::Enter, Op::Leave, Op::Wait];
 
 struct Waiting {
-    round: CancellationToken,
+    begun: Snapshot,
     due: bool,
 }
 
@@ -64,8 +63,7 @@ impl World {
             return;
         }
         self.observe();
-        let places = [ptr::from_ref(&self.state.word).addr(), ptr::from_ref(&self.state.rounds.gate).addr()];
-        if !places.contains(&place) || !self.state.rounds.is_free() {
+        if place != ptr::from_ref(&self.state.word).addr() {
             return;
         }
         let Some(steps) = self.steps.get().checked_sub(1) else { return };
@@ -99,14 +97,15 @@ impl World {
             Op::Wait => {
                 let before = self.moments.get();
                 self.observe();
-                let round = self.state.wait();
+                let begun = self.state.look();
                 let over = self.masked(|| self.state.look().is_over());
-                match round {
-                    None => assert!(over || self.moments.get() != before, "over, and never was"),
-                    Some(round) => {
-                        assert!(!over, "a round that is over has begun");
-                        self.waiting.borrow_mut().push(Waiting { round, due: false });
-                    }
+                if begun.is_over() {
+                    assert!(over || self.moments.get() != before, "over, and never was");
+                } else {
+                    // As one that is polled, and has a listener.
+                    let told = !self.state.await_end(begun);
+                    assert!(!told || self.moments.get() != before, "told of what was before it");
+                    self.waiting.borrow_mut().push(Waiting { begun, due: told });
                 }
             }
         }
@@ -131,7 +130,7 @@ fn run(before: &[Op], op: Op, steps: usize, interrupt: &[Op]) -> bool {
     world.act(op);
     world.masked.set(true);
     for waiting in world.waiting.borrow().iter() {
-        let told = waiting.round.is_cancelled();
+        let told = world.state.has_ended(waiting.begun);
         assert_eq!(told, waiting.due, "{before:?}, then {op:?}, interrupted at {steps} by {interrupt:?}");
     }
     assert_eq!(world.state.look().len(), world.entered.get());
@@ -173,25 +172,16 @@ fn waits_are_told_of_what_comes_after_them_and_of_nothing_else() {
 }
 
 #[test]
-fn the_lock_is_for_waits_and_for_the_end_of_a_round_that_has_some() {
+fn the_number_of_the_round_wraps() {
     let state = State::new();
-    let taken = || state.rounds.gate.load(Relaxed);
-    for _ in 0..2 {
-        state.enter();
-        state.enter();
-        assert!(state.close());
-        state.leave();
-        state.leave();
-        assert!(state.wait().is_none() && state.reopen());
-        assert_eq!(taken(), 0, "nobody has waited");
-    }
+    let last = Word::MAX / ROUND;
+    state.word.store(last * ROUND, Relaxed);
+    let begun = state.look();
     state.enter();
-    let round = state.wait().expect("it is not over");
-    assert_eq!(taken(), 1);
-    state.enter();
+    assert!(state.await_end(begun) && !state.has_ended(begun));
+    assert!(state.close() && state.look().len() == 1);
     state.leave();
-    assert!(state.close() && !state.close() && state.reopen() && state.close());
-    assert_eq!(taken(), 1, "nothing has ended");
-    state.leave();
-    assert!(taken() == 2 && round.is_cancelled());
+    assert!(state.has_ended(begun) && !state.await_end(begun));
+    assert!(state.look().is_over() && state.look().is_closed() && state.look().len() == 0);
+    assert!(state.reopen() && !state.look().is_over());
 }
