@@ -147,7 +147,7 @@ macro_rules! rows {
                     often(|| drop(parent.child_token()), || $create_drop(black_box(&parent)));
                 }),
                 ("create_drop_oldest", || oldest_of(10)),
-                ("create_drop_oldest_of_many", || oldest_of(10_000)),
+                ("create_drop_oldest_of_many", || oldest_of(MANY)),
                 ("rolling", || {
                     let mut token = CancellationToken::new();
                     (0..10).for_each(|_| token = token.child_token());

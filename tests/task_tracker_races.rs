@@ -291,22 +291,3 @@ fn a_wait_may_be_polled_by_its_own_wake_up() {
     assert!(token.is_cancelled());
     drop(watch);
 }
-
-/// As an executor may that is shut down.
-#[test]
-fn a_waker_may_drop_its_own_wait() {
-    type Wait = cancel_tree::task::task_tracker::TaskTrackerWaitFuture<'static>;
-    let tracker = for_ever(TaskTracker::new());
-    let own: &Mutex<Option<Wait>> = for_ever(Mutex::default());
-    let hooks = Hooks::on_wake(move || drop(own.lock().unwrap().take()));
-    let mut wait = tracker.wait();
-    assert!(hooks.poll(&mut wait).is_pending());
-    *own.lock().unwrap() = Some(wait);
-    let other = Counter::new();
-    let mut behind = tracker.wait();
-    assert!(other.poll(&mut behind).is_pending());
-    tracker.close();
-    assert_eq!((hooks.wakes(), other.wakes()), (1, 1));
-    assert!(own.lock().unwrap().is_none());
-    assert!(other.poll(&mut behind).is_ready());
-}
