@@ -42,30 +42,28 @@ pub(super) fn root_in<H: Home, P: Payload>(home: H, payload: P) -> Result<*mut N
 pub(super) unsafe fn child(parent: *mut Node) -> *mut Node {
     // SAFETY: the handle on the parent; the node is ours alone if it has not been pushed.
     unsafe {
-        if at(parent).reason.is_set() {
-            return child_of_cancelled(parent);
+        // Not by `state`: the first look at what the children write is to be a step, so that other cores are asked for it once; and
+        // what follows on that is to come without delay. (Relaxed: EXTENDED is there from birth, and what is cancelled is looked
+        // at again.)
+        if at(parent).reason.is_cancelled_or_extended() {
+            return child_of_another(parent);
         }
         let node = allocate(Node::child(State::CHILD, parent));
-        // The first look at what the children write is a step, not a load: other cores are asked for the line once. And what follows
-        // on it comes without delay.
-        if claim(parent).is_extended() {
-            return child_of_extended(parent, node);
-        }
-        if !publish(parent, node) {
+        if !push(parent, node) {
             cancel_at_birth(parent, node, State::ROOT);
         }
         node
     }
 }
 
+/// A child of one that has perhaps a deadline, or lives in a pool, or is cancelled.
+///
+/// # Safety
 /// As [`child`].
-///
-/// # Safety
-/// As [`child`]; the parent is cancelled.
 #[cfg(feature = "alloc")]
 #[cold]
 #[inline(never)]
-unsafe fn child_of_cancelled(parent: *mut Node) -> *mut Node {
+unsafe fn child_of_another(parent: *mut Node) -> *mut Node {
     // SAFETY: as in `child`.
     unsafe {
         let deadline = deadline(parent);
@@ -73,30 +71,8 @@ unsafe fn child_of_cancelled(parent: *mut Node) -> *mut Node {
             let Ok(node) = child_in(super::memory::Heap, parent, deadline, ());
             return node;
         }
-        let node = allocate(Node::root(State::ROOT));
-        cancel_at_birth(parent, node, State::ROOT);
-        node
-    }
-}
-
-/// The rest of [`child`], of a parent that has perhaps a deadline, and so a child of another kind.
-///
-/// # Safety
-/// As [`child`]; and the caller has the only pointer to `node`, a child without a tail, and a child claim on `parent` for it.
-#[cfg(feature = "alloc")]
-#[cold]
-#[inline(never)]
-unsafe fn child_of_extended(parent: *mut Node, node: *mut Node) -> *mut Node {
-    // SAFETY: as in `child`.
-    unsafe {
-        let deadline = deadline(parent);
-        if deadline != Deadline::NEVER {
-            at(parent).state.cancel_child();
-            give_up(node);
-            let Ok(node) = child_in(super::memory::Heap, parent, deadline, ());
-            return node;
-        }
-        if !publish(parent, node) {
+        let node = allocate(Node::child(State::CHILD, parent));
+        if at(parent).reason.is_set() || !push(parent, node) {
             cancel_at_birth(parent, node, State::ROOT);
         }
         node
@@ -253,37 +229,15 @@ fn hidden<P: Payload>(parent: *mut Node) -> Node {
 
 /// Puts a new node at the front of its parent's list. False if the parent is cancelled; then its reason is there, too.
 ///
-/// # Safety
-/// The caller holds a handle on `parent`, and the only pointer to `node`.
-unsafe fn push(parent: *mut Node, node: *mut Node) -> bool {
-    // SAFETY: the caller's contract.
-    unsafe {
-        claim(parent);
-        publish(parent, node)
-    }
-}
-
-/// Takes the claim of a child that is about to be published: before that, else a sweep could give back a claim that has not been
-/// taken. The state before.
-///
-/// # Safety
-/// The caller holds a handle on `parent`.
-#[inline]
-unsafe fn claim(parent: *mut Node) -> State {
-    // SAFETY: the handle.
-    unsafe { at(parent).state.add_child() }
-}
-
-/// As [`push`]; if this says false, it has given the claim back.
-///
 /// Lock-free: tried again only if another push, a pruner's step or the mark of a first waiter went through.
 ///
 /// # Safety
-/// As [`push`], and the caller has [claimed](claim) the parent for the node.
-#[inline]
-unsafe fn publish(parent: *mut Node, node: *mut Node) -> bool {
+/// The caller holds a handle on `parent`, and the only pointer to `node`.
+unsafe fn push(parent: *mut Node, node: *mut Node) -> bool {
     // SAFETY: the handle on the parent; the node is the caller's until the step that publishes it.
     unsafe {
+        // Before the push: else a sweep could give back a claim that has not been taken.
+        at(parent).state.add_child();
         // Acquire (E5): the reason, or what came before the cancel, for `help`.
         let mut head = at(parent).head.load(Acquire);
         while !head.is_cancelled() {

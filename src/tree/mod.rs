@@ -22,7 +22,7 @@
 //! | the purse in a block | the open block, and how many of the handles on it that it had are spent | `purse` |
 //! | `dead` | stack of nodes that wait for the pruner; `CLOSED` after the sweep | `prune` |
 //! | | of a callback: who waits for its end; done | `callback` |
-//! | `reason` | what `is_cancelled` reads: null, then why, for ever; comes before the mark in `head`, unless it is the plain one | `reason` |
+//! | `reason` | what `is_cancelled` reads: alive, then why, for ever; comes before the mark in `head`, unless it is the plain one | `reason` |
 //! | `memory` in a tail | the tree and the weak claims | `extended` |
 //!
 //! # Invariants
@@ -204,9 +204,13 @@ type WakerCell = UnsafeCell<MaybeUninit<Waker>>;
 pub(crate) struct Node {
     /// The newest child, and what is going on in the list.
     head: AtomicHead,
+    /// The next elder sibling. (Here, where the state would leave a gap.)
+    #[cfg(not(target_pointer_width = "64"))]
+    next: AtomicPtr<Node>,
     /// Who needs this node.
     state: AtomicState,
     /// The next elder sibling.
+    #[cfg(target_pointer_width = "64")]
     next: AtomicPtr<Node>,
     /// Children that wait for the pruner. Tagged LIMBO: those that the last pruner of a cancelled list had unlinked.
     dead: AtomicPtr<Node>,
@@ -254,7 +258,7 @@ impl Node {
             prev: UnsafeCell::new(ptr::null_mut()),
             parent: AtomicPtr::new(parent),
             waker: UnsafeCell::new(MaybeUninit::uninit()),
-            reason: AtomicReason::alive(),
+            reason: AtomicReason::alive(state.is_extended()),
             life: Life::new(),
         }
     }

@@ -5,11 +5,12 @@
 //! |                    |    2    |    1     |     0     |
 //! ```
 //!
-//! Null is alive. A plain cancel and an expired deadline are constants, without a pointer. A cause is either a
-//! [`StaticCause`], for ever, or a COUNTED one on the heap: each word that names it owns one count, as does each
-//! [`Reason`].
+//! Without CANCELLED it is alive: null; or EXTENDED, if the node has a tail. (Who makes a child asks for both here, for this word and
+//! the state, where that stands, too, are on different cache lines.) A plain cancel and an expired deadline are constants, without a
+//! pointer. A cause is either a [`StaticCause`], for ever, or a COUNTED one on the heap: each word that names it owns one count, as
+//! does each [`Reason`].
 //!
-//! The first compare-and-swap from null decides, whoever makes it: the caller of a cancel with his own reason, or a walker
+//! The first compare-and-swap from what it was born with decides, whoever makes it: the caller of a cancel with his own reason, or a walker
 //! with the reason of the parent. It comes *before* the mark in `head`; so whoever finds a node marked finds the reason.
 //!
 //! The *short way* spares most nodes of most cancels that step: where the owner of a list was cancelled for no reason (the
@@ -34,6 +35,8 @@ const CANCELLED: usize = 0b001;
 const DEADLINE: usize = 0b010;
 const COUNTED: usize = 0b100;
 const TAGS: usize = CANCELLED | DEADLINE | COUNTED;
+/// Alive, with a tail. No pointer: it says so without CANCELLED.
+const EXTENDED: usize = 0b1000;
 
 const _: () = assert!(align_of::<StaticCause>() > TAGS);
 #[cfg(feature = "alloc")]
@@ -124,6 +127,11 @@ impl Word {
     const PLAIN: Word = Word(ptr::without_provenance_mut(CANCELLED));
 
     #[inline]
+    fn is_set(self) -> bool {
+        self.0.addr() & CANCELLED != 0
+    }
+
+    #[inline]
     pub(super) fn is_plain(self) -> bool {
         self.0.addr() == CANCELLED
     }
@@ -169,8 +177,15 @@ impl Word {
 pub(super) struct AtomicReason(AtomicPtr<()>);
 
 impl AtomicReason {
-    pub(super) fn alive() -> Self {
-        Self(AtomicPtr::new(ptr::null_mut()))
+    /// Of a node without a tail, or with one.
+    #[inline]
+    pub(super) fn alive(extended: bool) -> Self {
+        Self(AtomicPtr::new(Self::at_birth(extended)))
+    }
+
+    #[inline]
+    fn at_birth(extended: bool) -> *mut () {
+        ptr::without_provenance_mut(if extended { EXTENDED } else { 0 })
     }
 
     pub(super) fn born(reason: Reason) -> Self {
@@ -182,7 +197,14 @@ impl AtomicReason {
     #[inline]
     pub(super) fn is_set(&self) -> bool {
         // Acquire (E6): what came before the cancel comes before what the caller does now (C11).
-        !self.0.load(Acquire).is_null()
+        Word(self.0.load(Acquire)).is_set()
+    }
+
+    /// Whether there is more to be asked of the node before a child is made of it. Nothing is acquired by this.
+    #[cfg(feature = "alloc")]
+    #[inline]
+    pub(super) fn is_cancelled_or_extended(&self) -> bool {
+        !self.0.load(Relaxed).is_null()
     }
 
     /// The word. The node keeps what it names.
@@ -194,7 +216,7 @@ impl AtomicReason {
     pub(super) fn get(&self) -> Option<Reason> {
         let word = self.word();
         // SAFETY: the node has a count, for good, and we take one of our own.
-        (!word.0.is_null()).then(|| unsafe {
+        word.is_set().then(|| unsafe {
             word.retain();
             Reason::adopt(word)
         })
@@ -233,7 +255,12 @@ impl AtomicReason {
         // Release (E6): what came before the cancel, which the caller has done or acquired; and the cause. Relaxed: whoever
         // needs the word that was there reads it again. (No look at the word before the step: loom, which remembers only
         // the last access to it, would then overlook other threads' looks.)
-        self.0.compare_exchange(ptr::null_mut(), reason.0, Release, Relaxed).is_ok()
+        match self.0.compare_exchange(Self::at_birth(false), reason.0, Release, Relaxed) {
+            Ok(_) => true,
+            Err(seen) if Word(seen).is_set() => false,
+            // It was born so, and changes once.
+            Err(extended) => self.0.compare_exchange(extended, reason.0, Release, Relaxed).is_ok(),
+        }
     }
 
     /// Sets the word to the plain reason, by the short way.
@@ -256,7 +283,7 @@ impl AtomicReason {
     pub(super) unsafe fn help(&self) {
         // Relaxed: a reason that came before the mark is here to be seen (E5). If there is none, the mark was that of the short
         // way.
-        if self.0.load(Relaxed).is_null() {
+        if !Word(self.0.load(Relaxed)).is_set() {
             // SAFETY: so it was, and the caller has acquired it.
             unsafe { self.set_plain() };
         }
@@ -282,6 +309,6 @@ impl AtomicReason {
     pub(super) unsafe fn take(&self) -> Option<Reason> {
         let word = Word(self.0.load(Relaxed)); // Relaxed: as above.
         // SAFETY: the node's count becomes the result's.
-        (!word.0.is_null()).then(|| unsafe { Reason::adopt(word) })
+        word.is_set().then(|| unsafe { Reason::adopt(word) })
     }
 }

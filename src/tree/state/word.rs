@@ -41,15 +41,13 @@ impl AtomicState {
         }
     }
 
-    /// Adds a child claim, and says what was there before. The caller holds a claim, or the pin of a child.
+    /// Adds a child claim. The caller holds a claim, or the pin of a child.
     #[inline]
-    pub(in super::super) fn add_child(&self) -> State {
+    pub(in super::super) fn add_child(&self) {
         // Relaxed: as `retain`.
-        let before = State(self.0.fetch_add(CHILD, Relaxed));
-        if (before.0 & CHILDREN) >> CHILD_SHIFT > MAX_CHILDREN {
+        if (self.0.fetch_add(CHILD, Relaxed) & CHILDREN) >> CHILD_SHIFT > MAX_CHILDREN {
             abort();
         }
-        before
     }
 
     /// Takes back a child claim that cannot be the last one: the caller holds a handle.
