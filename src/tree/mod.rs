@@ -275,9 +275,13 @@ impl Node {
         Self { waker: UnsafeCell::new(MaybeUninit::new(waker)), ..Self::hidden(state, parent) }
     }
 
-    /// A child that waits from its birth.
+    /// A child that waits from its birth. Nobody makes a child of it, or asks it whether it has a tail.
     fn hidden(state: State, parent: *mut Node) -> Self {
-        Self { slot: AtomicU32::new(slot::SET), ..Self::new(state, Head::EMPTY.with(WAITED), parent) }
+        Self {
+            slot: AtomicU32::new(slot::SET),
+            reason: AtomicReason::alive(false),
+            ..Self::new(state, Head::EMPTY.with(WAITED), parent)
+        }
     }
 
     fn born_cancelled(state: State, reason: Reason) -> Self {

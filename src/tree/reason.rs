@@ -5,7 +5,7 @@
 //! |                    |    2    |    1     |     0     |
 //! ```
 //!
-//! Without CANCELLED it is alive: null; or EXTENDED, if the node has a tail. (Who makes a child asks for both here, for this word and
+//! Without CANCELLED it is alive: null; or EXTENDED, if the node is a token with a tail. (Who makes a child asks for both here, for this word and
 //! the state, where that stands, too, are on different cache lines.) A plain cancel and an expired deadline are constants, without a
 //! pointer. A cause is either a [`StaticCause`], for ever, or a COUNTED one on the heap: each word that names it owns one count, as
 //! does each [`Reason`].
