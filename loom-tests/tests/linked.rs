@@ -38,6 +38,23 @@ fn a_linked_token_hears_one_of_two_sources() {
 }
 
 #[test]
+fn what_came_before_a_cancel_is_seen_by_who_finds_a_linked_token_cancelled() {
+    explore("any: write and cancel, look", 4, 5, || {
+        let linked = CancellationToken::any([&CancellationToken::new()]);
+        let written = Arc::new(loom::sync::atomic::AtomicUsize::new(0));
+        let (for_canceller, other) = (written.clone(), linked.clone());
+        let canceller = loom::thread::spawn(move || {
+            for_canceller.store(1, Relaxed);
+            other.cancel();
+        });
+        if linked.is_cancelled() {
+            assert_eq!(written.load(Relaxed), 1, "cancelled, but what came before is not there");
+        }
+        canceller.join().unwrap();
+    });
+}
+
+#[test]
 fn a_linked_token_goes_while_its_source_is_cancelled() {
     explore("any: cancel, drop", 3, 100, || {
         let source = CancellationToken::new();
