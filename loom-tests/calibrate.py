@@ -169,7 +169,7 @@ GUARDS = [
      "wake.rs", "            release(self.block, CHILD, &mut Bin::deferred());\n            if is_there {", "            if is_there {",
      "(self.block, self.wakers) = (node, block::fire(node));\n                    if self.wakers == 0 {",
      "(self.block, self.wakers) = (node, block::fire(node));\n                    if self.wakers != 0 {\n                        release(node, CHILD, &mut Bin::deferred());\n                    } else {"),
-    ("who_panics_is_not_woken_again", "waiters a_waker_of_a_block_that_panics_is_not_woken_again",
+    ("who_panics_is_not_woken_again", "wait a_waker_of_a_block_that_panics_is_not_woken_again",
      "wake.rs", "                *self.noted = self.wakers;\n", "                if self.wakers == 0 {\n                    *self.noted = 0;\n                }\n"),
     ("a_lone_waiter_is_marked_before_it_is_woken", "wait a_child_comes_while_a_lone_waiter_is_woken",
      "cancel.rs", "frozen(waited), Release, Relaxed).is_err() {\n            return None;\n        }", "frozen(waited), Release, Relaxed).is_err() {}"),

@@ -6,7 +6,8 @@ mod support;
 use cancel_tree::{CancellationToken, model};
 use loom::thread::spawn;
 use std::sync::Arc;
-use std::task::Poll;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Poll, Waker};
 use support::{Counter, explore, poll, together};
 
 /// What a cancel that has returned owes to a waiter that said `polled`.
@@ -346,5 +347,39 @@ fn a_waiter_below_a_relay_is_dropped_during_a_cancel() {
         assert!(poll(&mut wait, &waker).is_pending());
         together([actor!(drop(relay)), actor!(drop(wait)), actor!(root.cancel())]);
         assert!(counter.wakes() <= 1, "woken twice");
+    });
+}
+
+/// A waker that panics when it is first woken. It owns nothing, so that a second wake shows in the count alone.
+fn panicking(wakes: &'static AtomicUsize) -> Waker {
+    use std::task::{RawWaker, RawWakerVTable};
+    fn wake(wakes: *const ()) {
+        // SAFETY: from a reference to a static.
+        let wakes = unsafe { &*wakes.cast::<AtomicUsize>() };
+        assert!(wakes.fetch_add(1, Ordering::Relaxed) != 0, "the waker's own panic");
+    }
+    static TABLE: RawWakerVTable = RawWakerVTable::new(|data| RawWaker::new(data, &TABLE), wake, wake, |_| {});
+    // SAFETY: nothing is owned, and what is counted may be counted by anybody.
+    unsafe { Waker::from_raw(RawWaker::new(std::ptr::from_ref(wakes).cast(), &TABLE)) }
+}
+
+#[test]
+fn a_waker_of_a_block_that_panics_is_not_woken_again() {
+    explore("cancel, the third waiter's waker panics", 0, 1, || {
+        static WAKES: AtomicUsize = AtomicUsize::new(0);
+        WAKES.store(0, Ordering::Relaxed);
+        let token = CancellationToken::new();
+        let ((counter, waker), (last, last_waker)) = (Counter::new(), Counter::new());
+        // One in the token, one in its first block, and two in another one, of which the first panics.
+        let wakers = [&waker, &waker, &panicking(&WAKES), &last_waker];
+        let _waits = wakers.map(|waker| {
+            let mut wait = Box::new(token.clone().cancelled_owned());
+            assert!(poll(&mut wait, waker).is_pending());
+            wait
+        });
+        let cancel = std::panic::AssertUnwindSafe(|| token.cancel());
+        assert!(std::panic::catch_unwind(cancel).is_err(), "the panic has gone lost");
+        assert_eq!(WAKES.load(Ordering::Relaxed), 1, "woken again");
+        assert_eq!((counter.wakes(), last.wakes()), (2, 1), "others were not woken once");
     });
 }

@@ -427,32 +427,3 @@ fn two_cancels_wake_further_waiters_once() {
         drop(waits);
     });
 }
-
-/// A waker that panics when it is first woken. It owns nothing, so that a second wake shows in the count alone.
-fn panicking(wakes: &'static AtomicUsize) -> Waker {
-    use std::task::{RawWaker, RawWakerVTable};
-    fn wake(wakes: *const ()) {
-        // SAFETY: from a reference to a static.
-        let wakes = unsafe { &*wakes.cast::<AtomicUsize>() };
-        assert!(wakes.fetch_add(1, Ordering::Relaxed) != 0, "the waker's own panic");
-    }
-    static TABLE: RawWakerVTable = RawWakerVTable::new(|data| RawWaker::new(data, &TABLE), wake, wake, |_| {});
-    // SAFETY: nothing is owned, and what is counted may be counted by anybody.
-    unsafe { Waker::from_raw(RawWaker::new(std::ptr::from_ref(wakes).cast(), &TABLE)) }
-}
-
-#[test]
-fn a_waker_of_a_block_that_panics_is_not_woken_again() {
-    explore("cancel, the third waiter's waker panics", 0, 1, || {
-        static WAKES: AtomicUsize = AtomicUsize::new(0);
-        WAKES.store(0, Ordering::Relaxed);
-        let (token, mut waits, counter) = waited(2);
-        waits.push(wait(&token, &panicking(&WAKES)));
-        let (last, waker) = Counter::new();
-        waits.push(wait(&token, &waker));
-        let cancel = std::panic::AssertUnwindSafe(|| token.cancel());
-        assert!(std::panic::catch_unwind(cancel).is_err(), "the panic has gone lost");
-        assert_eq!(WAKES.load(Ordering::Relaxed), 1, "woken again");
-        assert_eq!((counter.wakes(), last.wakes()), (2, 1), "others were not woken once");
-    });
-}

@@ -51,8 +51,8 @@ use pin_project_lite::pin_project;
 /// # Who runs the wakers
 ///
 /// The exit or the `close` that ends the wait, on its thread, after the lock; or another that ends a round at the same time. They may
-/// do anything to the tracker, and to other waits. If one panics, the others run all the same, and then the panic goes on in the call that runs them. (A
-/// drop in a thread that is unwinding already aborts then, as ever.) The exit counts in any case.
+/// do anything to the tracker, and to other waits. If one panics, the others run all the same, and then the panic goes on in the
+/// call that runs them. (A drop in a thread that is unwinding already aborts then, as ever.) The exit counts in any case.
 ///
 /// # Overflow
 ///
@@ -79,7 +79,8 @@ impl TaskTracker {
     ///
     /// # Cancel safety
     ///
-    /// It may be dropped at any time and leaves nothing behind. But one that is made anew counts from then on: a moment that
+    /// It may be dropped at any time and leaves nothing behind. (If that comes while its end is being told, by another waker for example,
+    /// its own waker is perhaps still woken.) But one that is made anew counts from then on: a moment that
     /// came between the two is missed by both. To look for other things meanwhile, keep the future.
     pub fn wait(&self) -> TaskTrackerWaitFuture<'_> {
         TaskTrackerWaitFuture { tracker: self, begun: Some(self.state.look()), listener: None }

@@ -43,8 +43,8 @@ pub(super) unsafe fn child(parent: *mut Node) -> *mut Node {
     // SAFETY: the handle on the parent; the node is ours alone if it has not been pushed.
     unsafe {
         // Not by `state`: the first look at what the children write is to be a step, so that other cores are asked for it once; and
-        // what follows on that is to come without delay. (Relaxed: EXTENDED is there from birth, and what is cancelled is looked
-        // at again.)
+        // what follows on that is to come without delay. Relaxed: EXTENDED is there from birth; who has seen the parent cancelled
+        // sees it here (C4), and `push` finds any other cancel; what came before it is acquired by who goes on with that.
         if at(parent).reason.is_cancelled_or_extended() {
             return child_of_another(parent);
         }

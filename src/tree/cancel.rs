@@ -75,7 +75,7 @@ unsafe fn cancel_anew(root: *mut Node, reason: &Reason) -> bool {
 }
 
 /// The short way for a token without children that one future waits for, as that of most tasks: there is nothing to walk, and the
-/// turn of its waker has come at once. Marks it, and takes that; or `None`, and nothing need have been done.
+/// turn of its waker has come at once. Marks it, and takes that. `None`: the long way is to be gone, whether it is marked or not.
 ///
 /// # Safety
 /// The caller holds a handle or a child claim on `root`, whose reason is decided.

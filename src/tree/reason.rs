@@ -5,13 +5,13 @@
 //! |                    |    2    |    1     |     0     |
 //! ```
 //!
-//! Without CANCELLED it is alive: null; or EXTENDED, if the node is a token with a tail. (Who makes a child asks for both here, for this word and
-//! the state, where that stands, too, are on different cache lines.) A plain cancel and an expired deadline are constants, without a
-//! pointer. A cause is either a [`StaticCause`], for ever, or a COUNTED one on the heap: each word that names it owns one count, as
-//! does each [`Reason`].
+//! Without CANCELLED it is alive: null, or EXTENDED, if the node is a token with a tail. (Who makes a child asks for both here: the
+//! state, where the latter stands, too, is on a cache line that other children write.) A plain cancel and an expired deadline are
+//! constants, without a pointer. A cause is either a [`StaticCause`], for ever, or a COUNTED one on the heap: each word that names
+//! it owns one count, as does each [`Reason`].
 //!
-//! The first compare-and-swap from what it was born with decides, whoever makes it: the caller of a cancel with his own reason, or a walker
-//! with the reason of the parent. It comes *before* the mark in `head`; so whoever finds a node marked finds the reason.
+//! The first compare-and-swap from what it was born with decides, whoever makes it: the caller of a cancel with his own reason, or
+//! a walker with the reason of the parent. It comes *before* the mark in `head`; so whoever finds a node marked finds the reason.
 //!
 //! The *short way* spares most nodes of most cancels that step: where the owner of a list was cancelled for no reason (the
 //! *plain* one), a walker marks a child first, and then stores the plain reason. So a child may be found marked and without
@@ -258,7 +258,7 @@ impl AtomicReason {
         match self.0.compare_exchange(Self::at_birth(false), reason.0, Release, Relaxed) {
             Ok(_) => true,
             Err(seen) if Word(seen).is_set() => false,
-            // It was born so, and changes once.
+            // It was born so, and changes once. Release, Relaxed: as above.
             Err(extended) => self.0.compare_exchange(extended, reason.0, Release, Relaxed).is_ok(),
         }
     }

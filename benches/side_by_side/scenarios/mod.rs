@@ -5,6 +5,7 @@ mod children;
 mod latency;
 pub(crate) mod memory;
 mod polling;
+mod trackers;
 pub(crate) mod trees;
 mod waiters;
 
@@ -17,6 +18,7 @@ pub(crate) fn all(bench: &mut Bench) -> Vec<Footprint> {
     trees::rows(bench);
     waiters::rows(bench);
     attached::rows(bench);
+    trackers::rows(bench);
     latency::rows(bench);
     // Last: while it counts, the allocator is slow.
     memory::footprints(bench)
