@@ -315,7 +315,7 @@ fn who_is_dropped_by_another_waker_of_the_same_cancel_is_not_woken() {
         }
     }
     balanced(|| {
-        for waiters in [1, 2, 8, 9, 40, 100] {
+        for waiters in [1, 2, 8, 9, 40, 100, 150] {
             let token = CancellationToken::new();
             let all = Arc::new(DropsAll::default());
             let waker = Arc::clone(&all).into();

@@ -44,7 +44,7 @@ fn cancel_a_hundred(act: impl Fn(usize) + Send + Sync + 'static) -> Box<dyn Any 
 #[test]
 fn a_waker_that_panics_keeps_nobody_from_being_flagged_and_woken() {
     balanced(|| {
-        for nth in [1, 51, 100] {
+        for nth in [1, 11, 42, 43, 51, 100] {
             let panic = cancel_a_hundred(move |order| {
                 if order == nth {
                     panic_any(order);

@@ -102,16 +102,19 @@ fn a_childs_own_reason_and_its_parents_do_not_mix() {
 }
 
 /// The root is cancelled for no reason: the short way, in which a child is marked first.
-#[test]
-fn a_childs_own_reason_beside_a_plain_cancel_is_decided_once_and_final() {
-    explore("reason for the child, plain for the root, look", 2, 500, || {
+fn own_reason_beside_a_plain_cancel(name: &str, is_waited: bool) {
+    explore(name, 2, 500, move || {
         let live = Arc::new(AtomicUsize::new(0));
         let tokens = {
             let root = CancellationToken::new();
             let child = root.child_token();
             [root, child].map(Arc::new)
         };
-        let a = Named::new("a", &live);
+        let (a, (counter, waker)) = (Named::new("a", &live), Counter::new());
+        let mut wait = Box::pin((*tokens[1]).clone().cancelled_owned());
+        if is_waited {
+            assert!(poll(&mut wait, &waker).is_pending());
+        }
         let ([root, child1], [_, child2], [_, child3]) = (kept(&tokens), kept(&tokens), kept(&tokens));
         let decided = Arc::new(AtomicUsize::new(0));
         let first = decided.clone();
@@ -134,9 +137,20 @@ fn a_childs_own_reason_beside_a_plain_cancel_is_decided_once_and_final() {
         ]);
         assert_eq!(why(&tokens[1]) == Some("a"), decided.load(Ordering::Relaxed) == 1, "a reason changed at the end");
         assert_eq!(why(&tokens[0]), Some("nothing"));
-        drop(tokens);
+        assert_eq!(counter.wakes(), usize::from(is_waited), "a wake-up was lost or given twice");
+        drop((tokens, wait));
         assert_eq!(live.load(Ordering::Relaxed), 0, "a cause is left");
     });
+}
+
+#[test]
+fn a_childs_own_reason_beside_a_plain_cancel_is_decided_once_and_final() {
+    own_reason_beside_a_plain_cancel("reason for the child, plain for the root, look", false);
+}
+
+#[test]
+fn a_waited_childs_own_reason_beside_a_plain_cancel_is_decided_once_and_final() {
+    own_reason_beside_a_plain_cancel("the same, waited for", true);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Further waiters: blocks, and the last handle of a token that is waited for. (In models a token's first block has one slot, a
-//! further one two, and a purse two handles.) Proves, within the bounds: C8, C12, C13, C16 for them.
+//! further one two segments with one each, and a purse two handles.) Proves, within the bounds: C8, C12, C13, C16 for them.
 
 #![allow(clippy::cloned_ref_to_slice_refs, reason = "`kept` takes an array")]
 
@@ -229,6 +229,28 @@ fn a_fourth_waiter_during_a_cancel_is_ready_or_woken() {
 #[test]
 fn a_fifth_waiter_during_a_cancel_is_ready_or_woken() {
     one_comes_during_a_cancel("fifth, cancel", 1, 200, 4);
+}
+
+/// The canceller perhaps does not know yet of the first, when the second has made a block.
+#[test]
+fn a_waiter_and_another_that_cancels_leave_nothing() {
+    explore("wait, wait and cancel", 3, 100, || {
+        let token = CancellationToken::new();
+        let came = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let [(one, came_one), (two, came_two)] = [(); 2].map(|()| (token.clone(), came.clone()));
+        together([
+            actor!({
+                let wait = come(&one);
+                came_one.lock().unwrap().push(wait);
+            }),
+            actor!({
+                let wait = come(&two);
+                two.cancel();
+                came_two.lock().unwrap().push(wait);
+            }),
+        ]);
+        std::mem::take(&mut *came.lock().unwrap()).into_iter().for_each(ready_or_woken);
+    });
 }
 
 #[test]

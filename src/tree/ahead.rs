@@ -33,9 +33,24 @@ impl Ahead {
     }
 }
 
+/// The same for who has no list to go through: the owner of a family, who drops one after another. Somebody has come to the second of
+/// these nodes, and the first was made before it. Neither is looked at: they may be gone, or null.
+#[inline(always)]
+pub(super) fn guess(from: *mut Node, to: *mut Node) {
+    /// Only what was made one right after another (bytes): else memory is asked in vain.
+    const NEAR: usize = 1024;
+    /// Measured: with 3 some of the way is not covered.
+    const STEPS: usize = 8;
+
+    let step = to.addr().wrapping_sub(from.addr());
+    if step.wrapping_add(NEAR) < 2 * NEAR {
+        prefetch(to.cast_const().cast::<i8>().wrapping_byte_add(step.wrapping_mul(STEPS)));
+    }
+}
+
 /// Of two lines: a node is no shorter. Nothing where the language has no way to say it.
 #[inline(always)]
-fn prefetch(at: *const i8) {
+pub(super) fn prefetch(at: *const i8) {
     #[cfg(all(target_arch = "x86_64", target_feature = "sse", not(miri)))]
     {
         use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};

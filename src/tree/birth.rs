@@ -1,8 +1,9 @@
 //! Birth of nodes.
 
 #[cfg(feature = "alloc")]
-use super::block::{Block, take_unseen};
+use super::block::take_unseen;
 use super::callback::{self, Callback};
+use super::cancel::help;
 use super::deadline::Deadline;
 use super::extended::{Payload, Waiting, birth_state, deadline, discard_payload};
 #[cfg(feature = "alloc")]
@@ -152,22 +153,23 @@ pub(super) unsafe fn waiter(parent: *mut Node, waker: Waker) -> Result<*mut Node
     }
 }
 
-/// A block with a waker in its first slot, and so many handles; or the waker, if the parent is cancelled.
+/// A block that `new` makes, with a waker in its first slot, and so many handles; or the waker, if the parent is cancelled.
 ///
 /// # Safety
 /// The caller holds a handle on `parent`, which lives on the heap.
 #[cfg(feature = "alloc")]
 #[cold]
-pub(super) unsafe fn block<const N: usize>(
+pub(super) unsafe fn block<P: Payload>(
     parent: *mut Node,
     waker: Waker,
     handles: usize,
+    new: impl FnOnce(Waker) -> P,
 ) -> Result<*mut Node, Waker> {
     // SAFETY: as in `waiter`.
     unsafe {
         let Ok(room) = super::memory::Heap.room();
-        let state = birth_state(State::CHILD, Block::<N>::ROLE).with_handles(handles - 1);
-        let node = room.fill(Node::hidden(state, parent), Deadline::NEVER, Block::<N>::new(waker));
+        let state = birth_state(State::CHILD, P::ROLE).with_handles(handles - 1);
+        let node = room.fill(Node::hidden(state, parent), Deadline::NEVER, new(waker));
         if push(parent, node) {
             return Ok(node);
         }
@@ -251,7 +253,7 @@ unsafe fn push(parent: *mut Node, node: *mut Node) -> bool {
             }
         }
         // The child is to have its reason (calibration `a_push_helps`).
-        at(parent).reason.help();
+        help(parent);
         at(parent).state.cancel_child();
         false
     }

@@ -1,7 +1,8 @@
 //! Blocks: the wakers of a token's further waiters, when its own slot is taken. On the heap only; in a pool each further waiter
 //! has a hidden node of its own.
 //!
-//! A block is a hidden child of the token. Its word has two bits for each slot, and FIRED:
+//! A block is a hidden child of the token. It has one *segment*, or several, each with slots, and a word with two bits for each of them,
+//! and FIRED:
 //!
 //! | FIRED | OCCUPIED | SET | meaning of a slot |
 //! |---|---|---|---|
@@ -12,7 +13,7 @@
 //! | 1 | 1 | 1 | the waker is the canceller's, who wakes it; or the future came second, and found FIRED: its own |
 //! | 1 | 0 | 0 | the waker is the canceller's, and its future gone: he drops it |
 //!
-//! So a canceller takes all wakers of a block by one step, and before he wakes one looks whether its future is still there
+//! So a canceller takes all wakers of a segment by one step, and before he wakes one looks whether its future is still there
 //! (C12). As in a node's own slot, the cell is written by its future alone, between the step that makes it OCCUPIED and
 //! the one that takes the waker back; others copy it.
 //!
@@ -22,73 +23,26 @@
 //! is full, a new one takes its place. A block that nobody waits in is freed,
 //! unless it is the first one or the open one.
 
+mod fired;
+mod layout;
+
+pub(super) use fired::{Fired, fire, wake_but_the_last};
+
 use super::birth;
-use super::extended::{Payload, Role, payload, role};
 use super::handle::Handle;
 use super::memory::Bin;
 use super::purse::{FULL, Purse, Taken};
 use super::release::release;
-use super::slot::{Arm, copy, fill, is_for};
+use super::slot::{Arm, announce, copy, fill, is_for};
 use super::state::HANDLE;
-use super::{Node, WakerCell, at};
-use crate::primitives::{AcqRel, Acquire, AtomicWord, Relaxed, Release, UnsafeCell, Word};
-use core::array;
-use core::mem::MaybeUninit;
+use super::{Node, at};
+use crate::primitives::{AcqRel, Acquire, AtomicWord, Relaxed, Release};
 use core::ptr;
 use core::task::Waker;
-
-/// Slots of a first block.
-#[cfg(not(cancel_tree_loom))]
-pub(super) const FIRST: usize = 10;
-/// Slots of a further block: as many as the word has bits for.
-#[cfg(not(cancel_tree_loom))]
-pub(super) const FURTHER: usize = MOST as usize;
-// Small enough for the models to come to the end of each.
-#[cfg(cancel_tree_loom)]
-pub(super) const FIRST: usize = 1;
-#[cfg(cancel_tree_loom)]
-pub(super) const FURTHER: usize = 2;
-
-const _: () = assert!(FIRST < FURTHER);
-
-const FIRED: Word = 1;
-const MOST: u32 = Word::BITS / 2 - 1;
-const ALL: Word = (1 << MOST) - 1;
-const SET_SHIFT: u32 = Word::BITS / 2;
-const fn occupied(slot: u32) -> Word {
-    FIRED << (1 + slot)
-}
-const fn set(slot: u32) -> Word {
-    1 << (SET_SHIFT + slot)
-}
-
-/// What a block carries. (In this order: a cell at the place of the whole would be taken for it by `interrupts`.)
-#[repr(C)]
-pub(super) struct Block<const N: usize> {
-    word: AtomicWord,
-    /// Of a first block. What the others have is null.
-    purse: Purse,
-    cells: [WakerCell; N],
-}
-
-// SAFETY: a waker may be sent; what else is in it is atomic.
-unsafe impl<const N: usize> Send for Block<N> {}
-
-impl<const N: usize> Payload for Block<N> {
-    const ROLE: Role = if N == FIRST { Role::First } else { Role::Further };
-}
-
-impl<const N: usize> Block<N> {
-    /// With a waker in its first slot. Those that it does not have are occupied for ever.
-    pub(super) fn new(waker: Waker) -> Self {
-        let mut waker = Some(waker);
-        Self {
-            word: AtomicWord::new(set(0) | occupied(0) | ((ALL << 1) & !((occupied(N as u32 - 1) << 1) - 1))),
-            purse: Purse::empty(),
-            cells: array::from_fn(|_| UnsafeCell::new(waker.take().map_or(MaybeUninit::uninit(), MaybeUninit::new))),
-        }
-    }
-}
+use layout::{
+    ALL, ALL_SET, FIRED, First, Further, MOST, Slot, Slots, first_segment, number, occupied, purse, segment, segments,
+    set, slot,
+};
 
 /// Takes the waker out of a block that nobody else has seen.
 ///
@@ -96,44 +50,7 @@ impl<const N: usize> Block<N> {
 /// The caller made the block, and nobody has seen it.
 pub(super) unsafe fn take_unseen(block: *mut Node) -> Waker {
     // SAFETY: the caller's contract; `new` has put a waker there.
-    unsafe { copy(parts(block).cell(0)).assume_init() }
-}
-
-#[derive(Clone, Copy)]
-pub(super) struct Parts<'a> {
-    word: &'a AtomicWord,
-    purse: &'a Purse,
-    cells: *const WakerCell,
-}
-
-impl<'a> Parts<'a> {
-    /// # Safety
-    /// The block has this slot.
-    unsafe fn cell(&self, slot: u32) -> &'a WakerCell {
-        // SAFETY: the caller's contract.
-        unsafe { &*self.cells.add(slot as usize) }
-    }
-}
-
-/// # Safety
-/// The caller keeps the block.
-#[inline(always)]
-pub(super) unsafe fn parts<'a>(block: *mut Node) -> Parts<'a> {
-    /// # Safety
-    /// As [`parts`], and this is the type of its payload.
-    #[inline(always)]
-    unsafe fn of<'a, const N: usize>(block: *mut Node) -> Parts<'a> {
-        // SAFETY: the caller's contract. The payload is shared for as long as the node lives.
-        unsafe {
-            let payload = &*payload::<Block<N>>(block).with(|cell| cell.cast::<Block<N>>());
-            Parts { word: &payload.word, purse: &payload.purse, cells: payload.cells.as_ptr() }
-        }
-    }
-    // SAFETY: the caller's contract.
-    unsafe {
-        let _ = at(block);
-        if role(block) == Role::First { of::<FIRST>(block) } else { of::<FURTHER>(block) }
-    }
+    unsafe { copy(slot(block, 0).cell).assume_init() }
 }
 
 /// Puts a waker into a slot of the block. The slot's number, if there was one.
@@ -142,30 +59,68 @@ pub(super) unsafe fn parts<'a>(block: *mut Node) -> Parts<'a> {
 ///
 /// # Safety
 /// The caller keeps the block.
-unsafe fn arm(block: *mut Node, waker: Waker) -> Arm<u8> {
-    // SAFETY: the caller's contract; the cell is the caller's while the slot is OCCUPIED and not SET.
-    unsafe {
-        let parts = parts(block);
-        // Acquire (E6): on FIRED, what came before the cancel.
-        let mut seen = parts.word.load(Acquire);
-        let slot = loop {
-            let slot = ((!seen >> 1) & ALL).trailing_zeros();
-            if seen & FIRED != 0 {
-                return Arm::Cancelled(waker);
+unsafe fn arm(block: *mut Node, mut waker: Waker) -> Arm<u8> {
+    let mut index = 0;
+    loop {
+        // SAFETY: the caller's contract.
+        unsafe {
+            match arm_in(segment(block, index), waker) {
+                Arm::Armed(bit) => return Arm::Armed(number(index, bit)),
+                Arm::Cancelled(waker) => return Arm::Cancelled(waker),
+                Arm::Taken(back) => waker = back,
             }
-            if slot >= MOST {
+            index += 1;
+            if index == segments(block) {
                 return Arm::Taken(waker);
             }
-            // Acquire (E14): the last future has read the cell; on failure as the load.
-            match parts.word.compare_exchange(seen, seen | occupied(slot), Acquire, Acquire) {
-                Ok(_) => break slot,
-                Err(newer) => seen = newer,
+        }
+    }
+}
+
+/// The same for one segment. The slot in it.
+///
+/// # Safety
+/// The caller keeps the block.
+#[inline(always)]
+unsafe fn arm_in(slots: Slots<'_>, waker: Waker) -> Arm<u32> {
+    match occupy(slots.word) {
+        Occupied::Cancelled => Arm::Cancelled(waker),
+        Occupied::Full => Arm::Taken(waker),
+        // SAFETY: the caller's contract; the cell is the caller's while the slot is OCCUPIED and not SET.
+        Occupied::Slot(bit) => unsafe {
+            let slot = slots.slot(bit);
+            fill(slot.cell, waker);
+            match publish(slot) {
+                None => Arm::Armed(bit),
+                Some(waker) => Arm::Cancelled(waker),
             }
-        };
-        fill(parts.cell(slot), waker);
-        match publish(parts, slot) {
-            None => Arm::Armed(slot as u8),
-            Some(waker) => Arm::Cancelled(waker),
+        },
+    }
+}
+
+enum Occupied {
+    Slot(u32),
+    Full,
+    Cancelled,
+}
+
+/// Makes a free slot OCCUPIED.
+#[inline(always)]
+fn occupy(word: &AtomicWord) -> Occupied {
+    // Acquire (E6): on FIRED, what came before the cancel.
+    let mut seen = word.load(Acquire);
+    loop {
+        let bit = ((!seen >> 1) & ALL).trailing_zeros();
+        if seen & FIRED != 0 {
+            return Occupied::Cancelled;
+        }
+        if bit as usize >= MOST {
+            return Occupied::Full;
+        }
+        // Acquire (E14): the last future has read the cell; on failure as the load.
+        match word.compare_exchange(seen, seen | occupied(bit), Acquire, Acquire) {
+            Ok(_) => return Occupied::Slot(bit),
+            Err(newer) => seen = newer,
         }
     }
 }
@@ -175,11 +130,11 @@ unsafe fn arm(block: *mut Node, waker: Waker) -> Arm<u8> {
 /// # Safety
 /// The slot is OCCUPIED by the caller, and not SET; the waker is in the cell.
 #[inline]
-unsafe fn publish(parts: Parts<'_>, slot: u32) -> Option<Waker> {
+unsafe fn publish(slot: Slot<'_>) -> Option<Waker> {
     // Release (E14): the waker, for the canceller or the next future. Acquire (E6): on FIRED, what came before the cancel.
-    let before = parts.word.fetch_add(set(slot), AcqRel);
+    let before = slot.word.fetch_add(set(slot.bit), AcqRel);
     // SAFETY: the canceller has not seen this slot SET, so its cell stays the caller's.
-    (before & FIRED != 0).then(|| unsafe { copy(parts.cell(slot)).assume_init() })
+    (before & FIRED != 0).then(|| unsafe { copy(slot.cell).assume_init() })
 }
 
 /// Takes the waker out again, and frees the slot. `None` if a canceller has it: he will not wake it any more, unless he is just
@@ -187,13 +142,32 @@ unsafe fn publish(parts: Parts<'_>, slot: u32) -> Option<Waker> {
 ///
 /// # Safety
 /// The caller is the future whose waker was put into this slot, does this once, and keeps the block.
-pub(super) unsafe fn disarm(block: *mut Node, slot: u8) -> Option<Waker> {
+pub(super) unsafe fn disarm(block: *mut Node, number: u8) -> Option<Waker> {
+    // SAFETY: the caller's contract.
+    unsafe { disarm_in(slot(block, number)) }
+}
+
+/// The same for a slot of a first block.
+///
+/// # Safety
+/// As [`disarm`].
+#[inline]
+pub(super) unsafe fn disarm_first(block: *mut Node, slot: u8) -> Option<Waker> {
+    // SAFETY: the caller's contract. It has one segment.
+    unsafe { disarm_in(first_segment(block).slot(slot.into())) }
+}
+
+/// # Safety
+/// As [`disarm`].
+#[inline(always)]
+unsafe fn disarm_in(slot: Slot<'_>) -> Option<Waker> {
     // SAFETY: the caller's contract. Nobody writes the cell but this future; the copy is its by the step.
     unsafe {
-        let parts = parts(block);
-        let waker = copy(parts.cell(slot.into()));
+        let waker = copy(slot.cell);
         // Release (E14): we have read the cell, for the next future.
-        let before = parts.word.fetch_sub(occupied(slot.into()) | set(slot.into()), Release);
+        let ours = occupied(slot.bit) | set(slot.bit);
+        let before = slot.word.fetch_sub(ours, Release);
+        debug_assert!(before & ours == ours, "given back, but not there (calibration `the_bit_comes_back`)");
         (before & FIRED == 0).then(|| waker.assume_init())
     }
 }
@@ -203,14 +177,13 @@ pub(super) unsafe fn disarm(block: *mut Node, slot: u8) -> Option<Waker> {
 ///
 /// # Safety
 /// As [`disarm`].
-pub(super) unsafe fn rearm(block: *mut Node, slot: u8, waker: &Waker) -> bool {
-    let slot = slot.into();
+pub(super) unsafe fn rearm(block: *mut Node, number: u8, waker: &Waker) -> bool {
     // SAFETY: the caller's contract. Nobody writes the cell but this future; the old waker is its by the step.
     unsafe {
-        let parts = parts(block);
-        let same = is_for(parts.cell(slot), waker);
+        let slot = slot(block, number);
+        let same = is_for(slot.cell, waker);
         // Acquire (E6): as in `arm`. If FIRED is not to be seen yet, the canceller finds this waker, which is the latest.
-        if parts.word.load(Acquire) & FIRED != 0 {
+        if slot.word.load(Acquire) & FIRED != 0 {
             return false;
         }
         if same {
@@ -218,16 +191,16 @@ pub(super) unsafe fn rearm(block: *mut Node, slot: u8, waker: &Waker) -> bool {
         }
         // The old one stays armed while the new one is cloned.
         let new = waker.clone();
-        let old = copy(parts.cell(slot));
+        let old = copy(slot.cell);
         // Relaxed: the cell was last written by this very future. Acquire (E6): as in `arm`.
-        if parts.word.fetch_sub(set(slot), Acquire) & FIRED != 0 {
+        if slot.word.fetch_sub(set(slot.bit), Acquire) & FIRED != 0 {
             // It is the canceller's. The bit comes back, for `disarm`.
-            parts.word.fetch_add(set(slot), Relaxed);
+            slot.word.fetch_add(set(slot.bit), Relaxed);
             return false;
         }
         let _old = old.assume_init();
-        fill(parts.cell(slot), new);
-        publish(parts, slot).is_none()
+        fill(slot.cell, new);
+        publish(slot).is_none()
     }
 }
 
@@ -237,33 +210,8 @@ pub(super) unsafe fn rearm(block: *mut Node, slot: u8, waker: &Waker) -> bool {
 /// The caller keeps the block.
 pub(super) unsafe fn waiters(block: *mut Node) -> usize {
     // SAFETY: the caller's contract. Relaxed: a look.
-    let word = unsafe { parts(block) }.word.load(Relaxed);
-    if word & FIRED == 0 { (word >> SET_SHIFT).count_ones() as usize } else { 0 }
-}
-
-/// Canceller: ends the block. Which slots he has the wakers of.
-///
-/// # Safety
-/// The caller keeps the block, has the duty to wake (I8), and does this once.
-pub(super) unsafe fn fire(block: *mut Node) -> Word {
-    // SAFETY: the caller's contract.
-    // Acquire (E14): the wakers. Release (E6): the flag, for the future that finds FIRED.
-    unsafe { parts(block).word.fetch_add(FIRED, AcqRel) >> SET_SHIFT }
-}
-
-impl Parts<'_> {
-    /// Canceller: the waker of a slot, and whether it is to be woken: else its future is gone.
-    ///
-    /// # Safety
-    /// The caller has it from `fire`, takes it once, and keeps the block.
-    #[inline(always)]
-    pub(super) unsafe fn fired(&self, slot: u32) -> (Waker, bool) {
-        // Relaxed: who knows that the future is gone, by a waker that he has woken for example, reads it here. For others it is a
-        // race that may go either way.
-        let is_there = self.word.load(Relaxed) & set(slot) != 0;
-        // SAFETY: the caller's contract: the waker is his, and nobody writes the cell any more.
-        (unsafe { copy(self.cell(slot)).assume_init() }, is_there)
-    }
+    let words = unsafe { (0..segments(block)).map(|index| segment(block, index).word.load(Relaxed)) };
+    words.filter(|word| word & FIRED == 0).map(|word| (word & ALL_SET).count_ones() as usize).sum()
 }
 
 /// Where a further waiter has put its waker.
@@ -291,7 +239,12 @@ pub(super) unsafe fn wait(token: *mut Node, waker: Waker) -> Result<Place, NoPla
         // Acquire (E17): the block.
         let first = at(token).waiters.load(Acquire);
         if first.is_null() {
-            let block = birth::block::<FIRST>(token, waker, 1).map_err(NoPlace::Cancelled)?;
+            // Who ends the token looks for blocks only then (calibration `a_block_is_announced`). The future in the token's own slot
+            // has perhaps not come to it yet.
+            if !announce(token) {
+                return Err(NoPlace::Cancelled(waker));
+            }
+            let block = birth::block(token, waker, 1, First::new).map_err(NoPlace::Cancelled)?;
             // Release (E17): the block.
             return Ok(match at(token).waiters.compare_exchange(ptr::null_mut(), block, Release, Relaxed) {
                 Ok(_) => Place::First(0),
@@ -299,10 +252,11 @@ pub(super) unsafe fn wait(token: *mut Node, waker: Waker) -> Result<Place, NoPla
                 Err(_) => Place::Further(Handle::adopt(block), 0),
             });
         }
-        match arm(first, waker) {
-            Arm::Armed(slot) => Ok(Place::First(slot)),
+        // It has one segment.
+        match arm_in(first_segment(first), waker) {
+            Arm::Armed(slot) => Ok(Place::First(slot as u8)),
             Arm::Cancelled(waker) => Err(NoPlace::Cancelled(waker)),
-            Arm::Taken(waker) => wait_further(token, parts(first).purse, waker),
+            Arm::Taken(waker) => wait_further(token, purse(first), waker),
         }
     }
 }
@@ -325,7 +279,7 @@ unsafe fn wait_further(token: *mut Node, purse: &Purse, waker: Waker) -> Result<
             Taken::Nothing => (ptr::null_mut(), waker),
             Taken::Spent => return Err(NoPlace::Spent(waker)),
         };
-        let made = birth::block::<FURTHER>(token, waker, 1 + FULL);
+        let made = birth::block(token, waker, 1 + FULL, Further::new);
         if let Ok(block) = made {
             purse.open(block, open);
         }
@@ -380,7 +334,7 @@ pub(super) unsafe fn end(token: *mut Node, bin: &mut Bin) {
     unsafe {
         // Relaxed: acquired by the caller.
         let first = at(token).waiters.load(Relaxed);
-        parts(first).purse.end(bin);
+        purse(first).end(bin);
         release(first, HANDLE, bin);
     }
 }

@@ -19,8 +19,10 @@ use core::ptr;
 use core::task::Waker;
 
 /// No further visitor may enter: somebody has walked the whole list, so everything below is flagged (I7).
-const CLOSED: u32 = 1;
-const VISITOR: u32 = 2;
+const CLOSED: u32 = 0b01;
+/// Somebody is perhaps about to decide for a reason of the node alone (`reason`).
+const ANNOUNCED: u32 = 0b10;
+const VISITOR: u32 = 0b100;
 
 /// A node is born with one visitor: whoever will be the first to mark it. So he enters by that step, and it takes no other.
 pub(super) const FIRST_VISITOR: u32 = VISITOR;
@@ -98,8 +100,8 @@ unsafe fn mark_lone_waiter(root: *mut Node) -> Option<Waker> {
     }
 }
 
-/// Before a reason that is not the plain one: sees to it that the node is not marked by the short way, in which that one would
-/// be stored over it (calibration `another_reason_is_announced`). False if the node is marked already, and so has its reason.
+/// Before a reason that is not the plain one: sees to it that no other is stored over it, by who marks the node by the short way, or
+/// helps him (calibration `another_reason_is_announced`). False if the node is marked already.
 ///
 /// # Safety
 /// The caller holds a handle or a child claim on `root`.
@@ -109,7 +111,46 @@ unsafe fn announce(root: *mut Node) -> bool {
         // Acquire (E10): if the node stands in no list any more, its reason, which every walker of that list has seen to.
         let state = at(root).state.load(Acquire);
         // A node that is in no list, or STAYS, is not marked by the short way. (WAITED of the latter may have another meaning, I16.)
-        !state.is_linked() || state.stays() || slot::announce(root)
+        if !state.is_linked() || state.stays() {
+            return true;
+        }
+        // Relaxed: published by the step below.
+        at(root).visit.fetch_or(ANNOUNCED, Relaxed);
+        // Acquire (E5): as in `slot::announce`.
+        let mut head = at(root).head.load(Acquire);
+        while !head.is_cancelled() {
+            // A step even if WAITED is there (calibration `what_is_announced_is_announced_by_a_step`). Release (E5): ANNOUNCED, for who
+            // marks the node after this.
+            match at(root).head.replace(head, head.with(WAITED), Release, Acquire) {
+                Ok(()) => return true,
+                Err(newer) => head = newer,
+            }
+        }
+        help(root);
+        false
+    }
+}
+
+/// Sees to the reason of a node that has been found marked, or marked by the short way: if it has none yet, it is the plain one, or, if
+/// another was announced, may be.
+///
+/// Wait-free.
+///
+/// # Safety
+/// The caller keeps the node, and has acquired the mark (E5), or made it.
+#[inline]
+pub(super) unsafe fn help(node: *mut Node) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        if at(node).reason.is_missing() {
+            // Relaxed: an announcement that came before the mark is here to be seen (E5). If there is none, no other reason comes
+            // (calibration `what_is_announced_is_heeded`).
+            if at(node).visit.load(Relaxed) & ANNOUNCED == 0 {
+                at(node).reason.set_plain();
+            } else {
+                at(node).reason.decide_plainly();
+            }
+        }
     }
 }
 
@@ -255,12 +296,14 @@ unsafe fn mark(node: *mut Node, reason: Word, waited: &mut Waited) -> Mark {
     unsafe {
         let head = at(node).head.load(Acquire); // Acquire: as there.
         // The short way (`reason`); the root of a walk has its reason already, and gets it once more. Relaxed: STAYS is there from
-        // birth. (Calibrations `what_is_announced_is_heeded`, `what_stays_has_its_reason_first`,
-        // `only_the_plain_reason_comes_after_the_mark`.)
-        if reason.is_plain() && head.is_bare() && !at(node).state.load(Relaxed).stays() {
+        // birth. (Calibrations `what_stays_has_its_reason_first`, `only_the_plain_reason_comes_after_the_mark`.)
+        if reason.is_plain() && head.is_quiet() && !at(node).state.load(Relaxed).stays() {
             let marked = frozen(head);
             // AcqRel: as there. Relaxed: looked at again.
             if at(node).head.replace(head, marked, AcqRel, Relaxed).is_ok() {
+                if head.is_waited() {
+                    return waited.noted_plainly(node, marked);
+                }
                 at(node).reason.set_plain();
                 return if marked.is_done() { Mark::Childless } else { Mark::Enter { first: marked.first() } };
             }
@@ -284,6 +327,20 @@ impl Waited {
         // SAFETY: the caller's contract.
         unsafe { self.add(node) };
         Mark::by_us(marked)
+    }
+
+    /// The same, of a node that has been marked by the short way, and has no reason yet.
+    ///
+    /// # Safety
+    /// As [`add`](Self::add).
+    #[inline(never)]
+    unsafe fn noted_plainly(&mut self, node: *mut Node, marked: Head) -> Mark {
+        // SAFETY: the caller's contract.
+        unsafe {
+            // Another may have been announced (calibration `who_marks_heeds_what_is_announced`).
+            help(node);
+            self.noted(node, marked)
+        }
     }
 }
 
@@ -310,7 +367,7 @@ unsafe fn mark_thoroughly(node: *mut Node, reason: Word, waited: &mut Waited) ->
             if head.is_cancelled() {
                 // Also if it is done: without children it is so before it has its reason (calibrations `walkers_help`,
                 // `walkers_help_what_is_done`).
-                at(node).reason.help();
+                help(node);
                 if head.is_done() {
                     return Mark::Skip;
                 }
@@ -318,7 +375,10 @@ unsafe fn mark_thoroughly(node: *mut Node, reason: Word, waited: &mut Waited) ->
             }
             // Before the mark: whoever finds that finds the reason, if it is not the plain one (calibration `reason_first`).
             at(node).reason.decide(reason);
-            let marked = frozen(head);
+            // For who frees it: there is a cause to be given back (calibration `a_cause_is_noted_in_the_head`). If it is another's, who was
+            // first to decide for this node alone, he has set WAITED (`announce`).
+            let cause = if reason.is_counted() { WAITED } else { 0 };
+            let marked = frozen(head).with(cause);
             // Release (E5): the caller's writes before `cancel`, for those who help or find it marked (C11).
             // Acquire (E1, E2): the children; and every pruner's session before this point, so that nothing which
             // was freed at the end of one can be reached by us (I5).
@@ -376,7 +436,7 @@ unsafe fn leave(owner: *mut Node, bin: &mut Bin) {
             // Release (E8): our walk comes before the sweep, our flags before whoever finds the list closed.
             // Acquire (E8): if we are the last, the others' walks.
             match at(owner).visit.compare_exchange(visit, left, AcqRel, Relaxed) {
-                Ok(_) if left == CLOSED => break,
+                Ok(_) if left < VISITOR => break,
                 Ok(_) => return,
                 Err(newer) => visit = newer,
             }

@@ -12,7 +12,7 @@
 //! | 1 | 1 | 1 | the same, and the last pruner sweeps the list when it leaves |
 //!
 //! WAITED is independent of these and sticky: a waker has been put into the node's own slot, or there is to be a reason for the
-//! node alone (`reason`).
+//! node alone (`reason`). With CANCELLED it may also say that there is a cause to be given back with the node.
 
 use super::Node;
 use crate::primitives::{AtomicPtr, Ordering};
@@ -23,7 +23,7 @@ pub(super) const CANCELLED: usize = 0b0001;
 pub(super) const PRUNING: usize = 0b0010;
 /// With PRUNING: news. With CANCELLED: done. Alone: forwarded.
 pub(super) const MARKED: usize = 0b0100;
-/// The node's own waker slot has been used, or a reason announced. Never unset once set.
+/// The node's own waker slot has been used, or a reason announced, or the reason has a cause. Never unset once set.
 pub(super) const WAITED: usize = 0b1000;
 const TAGS: usize = CANCELLED | PRUNING | MARKED | WAITED;
 
@@ -65,12 +65,12 @@ impl Head {
     pub(super) fn is_undisturbed(self) -> bool {
         self.0.addr() & (CANCELLED | PRUNING) == 0
     }
-    /// Nothing is going on in the list, nobody has waited, and no reason was announced.
+    /// Nothing is going on in the list.
     #[inline]
-    pub(super) fn is_bare(self) -> bool {
-        self.0.addr() & TAGS == 0
+    pub(super) fn is_quiet(self) -> bool {
+        self.0.addr() & (TAGS & !WAITED) == 0
     }
-    /// The same, and `node` is the first.
+    /// Nothing is going on in the list, and `node` is its first.
     #[inline]
     pub(super) fn is_undisturbed_over(self, node: *mut Node) -> bool {
         self.0.addr() & !WAITED == node.addr()
@@ -83,9 +83,10 @@ impl Head {
     pub(super) fn is_pruning(self) -> bool {
         self.0.addr() & PRUNING != 0
     }
+    /// If not, a node that nobody will cancel any more has no cause.
     #[inline]
-    pub(super) fn is_waited_or_cancelled(self) -> bool {
-        self.0.addr() & (WAITED | CANCELLED) != 0
+    pub(super) fn may_have_cause(self) -> bool {
+        self.0.addr() & (WAITED | CANCELLED) == WAITED | CANCELLED
     }
     #[inline]
     pub(super) fn is_waited(self) -> bool {

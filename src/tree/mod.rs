@@ -15,7 +15,7 @@
 //! |---|---|---|
 //! | `head` | first child; cancelled, pruning, marked, waited | `head` |
 //! | `state` | handles, child claims; linked, handed, pinned, retry | `state` |
-//! | `visit` | walkers inside the list; closed | `cancel` |
+//! | `visit` | walkers inside the list; closed; announced | `cancel`, `reason` |
 //! | `slot` | the waker: free, busy, set, fired | `slot` |
 //! | `waiters` | the first block of further waiters: null, then that block, until the last handle goes | `block` |
 //! | the word of a block | for each of its slots: occupied, set; fired | `block` |
@@ -34,7 +34,7 @@
 //!   claim.
 //! - **I2** A node is freed exactly once: by the pruner of its parent, after leaving the list in which no cancel had
 //!   come; by the sweeper of its parent, if its dropper had let go of it; or by whoever takes the last claim, or lets go
-//!   of it, after the sweeper had passed.
+//!   of it, or finds that his is the only one, after the sweeper had passed.
 //! - **I3** Nobody touches a node without a claim on it (his own, or that of a child whose duty he has), a handle, a visit
 //!   of the list that led him to it, or PRUNING of the list that it stands in.
 //! - **I4** The `next` of a node in a list only ever skips nodes that are dead or replaced, and a node that has been taken
@@ -86,9 +86,9 @@
 //! | E2 | a pruner's step out of `head` | the next pruner's, or a canceller's, step into it | what it wrote to the list |
 //! | E3 | push on the `dead` stack | the pruner's or sweeper's swap | `link`, and the dead node |
 //! | E4 | news into `head` | the pruner's step that takes the news | that there is something on the `dead` stack |
-//! | E5 | CANCELLED into `head` | who finds it there | the reason, if it is not the plain one; what came before the cancel |
+//! | E5 | CANCELLED, or before it an announcement, into `head` | who finds it there, or marks | the reason, if it is not the plain one, or ANNOUNCED; what came before the cancel |
 //! | E6 | `reason`; also `fire` of a slot | `is_cancelled`, `child`, a poll, walkers | what came before the cancel; the cause |
-//! | E7 | giving back a claim in `state` | giving back the last one | all uses of the node, before its free |
+//! | E7 | giving back a claim in `state` | giving back the last one, or finding that the own is the only one | all uses of the node, before its free |
 //! | E8 | leaving a list in `visit`, then done in `head` | who finds it closed or done; the last to leave | flags below; the walks, before the sweep |
 //! | E9 | last pruner's step out, last visitor's done, in `head` | the sweep, by whichever came second | limbo, the list, for the sweep |
 //! | E10 | LINKED cleared, HANDED set, in `state` | the other of the two; who would announce a reason | the node, for its free; its reason |
@@ -218,7 +218,7 @@ pub(crate) struct Node {
     prev: UnsafeCell<*mut Node>,
     /// Whose list the node is in; dangling once it is no longer LINKED.
     parent: AtomicPtr<Node>,
-    /// The walkers inside the list.
+    /// The walkers inside the list; and whether a reason was announced.
     visit: AtomicU32,
     /// What `waker` is.
     slot: AtomicU32,
@@ -285,9 +285,10 @@ impl Node {
     }
 
     fn born_cancelled(state: State, reason: Reason) -> Self {
+        let cause = if reason.is_counted() { WAITED } else { 0 };
         Self {
             reason: AtomicReason::born(reason),
-            ..Self::new(state, Head::EMPTY.with(CANCELLED | MARKED), ptr::null_mut())
+            ..Self::new(state, Head::EMPTY.with(CANCELLED | MARKED | cause), ptr::null_mut())
         }
     }
 }

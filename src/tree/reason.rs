@@ -16,12 +16,14 @@
 //! The *short way* spares most nodes of most cancels that step: where the owner of a list was cancelled for no reason (the
 //! *plain* one), a walker marks a child first, and then stores the plain reason. So a child may be found marked and without
 //! a reason: then this can only be the plain one, and who finds it so stores it, too, before he relies on it
-//! ([`help`](AtomicReason::help)). What keeps a store from overwriting another reason:
+//! (`cancel::help`). What keeps a store from overwriting another reason:
 //!
 //! - All walkers of one list have the same reason, that of its owner, which is final; and what is marked stays in its list.
-//! - The mark of the short way expects a head without WAITED, of a node that does not STAY. Whoever cancels such a node for
-//!   another reason announces himself first by WAITED (`cancel::announce`). If that comes before the mark, there is no
-//!   short way; if it comes after it, he finds the mark, and has lost.
+//! - Whoever cancels a node that does not STAY for another reason announces himself first: by ANNOUNCED in `visit`, and then by a
+//!   step in the head, which sets WAITED there (`cancel::announce`). If that step comes after the mark, he finds the mark, and has lost.
+//!   If it comes before it, who marks finds WAITED, and then looks for ANNOUNCED before he stores; so does who helps. Where that
+//!   is found, the plain reason, too, is a candidate: a compare-and-swap decides. (ANNOUNCED is not in this word, so that no step in it
+//!   ever meets a store.)
 //! - Whoever cancels the node plainly, or waits for it, writes no other reason.
 
 #[cfg(feature = "alloc")]
@@ -92,6 +94,11 @@ impl Reason {
 
     pub(super) fn word(&self) -> Word {
         Word(self.0.as_ptr())
+    }
+
+    /// Whether it owns a count.
+    pub(super) fn is_counted(&self) -> bool {
+        self.word().is_counted()
     }
 
     /// # Safety
@@ -266,27 +273,24 @@ impl AtomicReason {
     /// Sets the word to the plain reason, by the short way.
     ///
     /// # Safety
-    /// The node has been marked by the short way, and the caller has done or acquired that: no other reason comes.
+    /// The node has been marked by the short way, the caller has done or acquired that, and nobody had announced another reason before: so
+    /// none comes.
     #[inline]
     pub(super) unsafe fn set_plain(&self) {
         // Release (E6): what came before the cancel, which the caller has done or acquired (E5).
         self.0.store(Word::PLAIN.0, Release);
     }
 
-    /// Sees to the reason of a node that has been found marked: if it has none yet, it is the plain one.
-    ///
-    /// Wait-free.
-    ///
-    /// # Safety
-    /// The caller has acquired the mark (E5).
+    /// [`decide`](Self::decide)s for the plain reason.
+    pub(super) fn decide_plainly(&self) {
+        self.set(Word::PLAIN);
+    }
+
+    /// Whether the word is still to be set, for who has found the node marked, and acquired that.
     #[inline]
-    pub(super) unsafe fn help(&self) {
-        // Relaxed: a reason that came before the mark is here to be seen (E5). If there is none, the mark was that of the short
-        // way.
-        if !Word(self.0.load(Relaxed)).is_set() {
-            // SAFETY: so it was, and the caller has acquired it.
-            unsafe { self.set_plain() };
-        }
+    pub(super) fn is_missing(&self) -> bool {
+        // Relaxed: a reason that came before the mark is here to be seen (E5).
+        !Word(self.0.load(Relaxed)).is_set()
     }
 
     /// As [`decide`](Self::decide).

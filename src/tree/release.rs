@@ -1,13 +1,14 @@
 //! Giving claims back: the end of nodes, and what it obliges to. Iterative: it climbs, over nodes that have died.
 
+use super::ahead::guess;
 #[cfg(feature = "alloc")]
 use super::block;
 use super::head::Head;
 use super::memory::{Bin, cancels_have_left_something, empty_graveyard, free_plain, home_of};
 use super::prune::{Unlinking, prune_after, reap, unlink_among_siblings, unlink_only_child};
 use super::state::{CHILD, Duty, HANDLE, State};
-use super::sweep::dissolve;
-use super::{Node, at, slot};
+use super::sweep::{Dissolved, dissolve, dissolve_held};
+use super::{Node, at, next_of, slot};
 use crate::primitives::{Acquire, Relaxed, Release, Word};
 
 /// Gives back `claims` on `node`, and does what follows from it, up the tree as far as nodes die or become relays.
@@ -149,16 +150,20 @@ pub(super) unsafe fn release_handle(node: *mut Node) {
 unsafe fn release_last(node: *mut Node, seen: State) {
     // SAFETY: as in `settle`.
     unsafe {
-        // Relaxed: who has waited has said so in the head, or found it cancelled, and was acquired with its handle (E7).
+        // Relaxed: who has waited has said so in the head, or has found it cancelled and left nothing, and was acquired with its handle
+        // (E7).
         let own = at(node).head.load(Relaxed);
-        if own.is_waited_or_cancelled() && is_waited(node) {
+        if own.is_waited() && is_waited(node) {
             return end_waiting_and_release(node, seen);
+        }
+        if !seen.is_linked() {
+            // A token is taken from another token, and a claim by who has one. So if there is no other, there never will be, and the
+            // node is ours without a step: what others did with it was acquired with `seen` (calibrations
+            // `who_is_not_alone_takes_a_step`, `in_a_list_nobody_is_alone`).
+            return if seen.is_only(HANDLE) { end_alone(node, own) } else { release_root(node, seen) };
         }
         if !at(node).state.release_leaf(seen) {
             return release_thoroughly(node, seen, HANDLE);
-        }
-        if !seen.is_linked() {
-            return if has_cause(node, own) { end_at_once(node) } else { free_plain(node) };
         }
         let parent = at(node).parent.load(Relaxed);
         let head = at(parent).head.load(Relaxed);
@@ -166,6 +171,42 @@ unsafe fn release_last(node: *mut Node, seen: State) {
             return bury_among_siblings(node, own, parent, head);
         }
         end_unlinked(node, own, parent);
+    }
+}
+
+/// Frees a leaf without a tail that is in no list, whose head is `own`.
+///
+/// # Safety
+/// As [`Bin::put`].
+#[inline(always)]
+unsafe fn end_alone(node: *mut Node, own: Head) {
+    // SAFETY: the caller's node.
+    unsafe {
+        // A crowd is mostly dropped in the order in which it was made, and so is a chain.
+        let (elder, younger) = if own.is_empty() { (next_of(node), node) } else { (node, own.first()) };
+        guess(elder, younger);
+        if has_cause(node, own) { end_at_once(node) } else { free_plain(node) }
+    }
+}
+
+/// The last handle on a root without a tail that has, or had a moment ago, children.
+///
+/// # Safety
+/// As [`release_last`].
+#[inline(never)]
+unsafe fn release_root(node: *mut Node, seen: State) {
+    // SAFETY: as in `settle`; the handle keeps the node until all that is ours is given back at once.
+    unsafe {
+        if !seen.is_unflagged() {
+            return release_thoroughly(node, seen, HANDLE);
+        }
+        guess(node, at(node).head.load(Relaxed).first()); // As in `end_alone`.
+        let mut bin = Bin::immediate();
+        match dissolve_held(node, &mut bin) {
+            // It was not cancelled, so it has no reason.
+            Dissolved::Alone => free_plain(node),
+            Dissolved::Among(claims) => settle(node, at(node).state.release(HANDLE + claims * CHILD), &mut bin),
+        }
     }
 }
 
@@ -214,14 +255,15 @@ unsafe fn bury_among_siblings(node: *mut Node, own: Head, parent: *mut Node, hea
 /// Whether a dead leaf without a tail has a cause that has to be given back. Its head was `own` before it died.
 ///
 /// If it was not cancelled then, it never will be: it is in no list, and has left the one that it was in before a cancel came to that (I5).
-/// So it has no reason either; where that stands is not looked at, for it is on another cache line.
+/// So it has no reason either. If it was, and its head does not say that there may be a cause, there is none. Where the reason stands is not
+/// looked at then, for it is on another cache line.
 ///
 /// # Safety
 /// As [`Bin::put`].
 #[inline(always)]
 unsafe fn has_cause(node: *mut Node, own: Head) -> bool {
     // SAFETY: the caller's node.
-    own.is_cancelled() && unsafe { at(node).reason.is_counted() }
+    own.may_have_cause() && unsafe { at(node).reason.is_counted() }
 }
 
 /// Frees a dead leaf without a tail, whose head was `own` before it died, and gives its claim on its parent back.

@@ -25,6 +25,7 @@
 //! Foreign code (`clone`, `drop`, `wake` of a waker) never runs while a slot is BUSY: a clone is made before, and what
 //! has to be dropped is handed out. `Waker::will_wake` compares two pointers and runs nothing.
 
+use super::cancel::help;
 use super::head::WAITED;
 use super::{Node, WakerCell, at};
 use crate::primitives::{AcqRel, Acquire, Relaxed, Release};
@@ -130,7 +131,7 @@ pub(super) unsafe fn announce(node: *mut Node) -> bool {
         let mut head = at(node).head.load(Acquire);
         loop {
             if head.is_cancelled() {
-                at(node).reason.help();
+                help(node);
                 return false;
             }
             // WAITED is sticky. If we read it here without CANCELLED, any cancel comes after and finds it, too.

@@ -211,6 +211,16 @@ impl State {
     fn is_bare_root(self) -> bool {
         self.0 & (LINKED | PINNED | STAYS | KEEPS) == 0
     }
+    /// No flag is set.
+    #[inline]
+    pub(super) fn is_unflagged(self) -> bool {
+        self.0 & FLAGS == 0
+    }
+    /// No flag is set, and there are no other claims than these.
+    #[inline]
+    pub(super) fn is_only(self, claims: Word) -> bool {
+        self.0 == claims
+    }
     /// With a child claim that is the caller's.
     #[inline]
     pub(super) fn claimed(self) -> State {

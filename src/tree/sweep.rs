@@ -8,9 +8,9 @@ use super::ahead::Ahead;
 use super::head::{CANCELLED, MARKED};
 use super::memory::Bin;
 use super::release::hand_over;
-use super::state::{AtomicState, Swept};
+use super::state::{AtomicState, CHILD, HANDLE, Swept};
 use super::{Node, at, next_of};
-use crate::primitives::{Acquire, Release, Word};
+use crate::primitives::{Acquire, Relaxed, Release, Word};
 
 /// Dissolves the list of `parent`. Returns how many child claims on it are the caller's to give back.
 ///
@@ -37,13 +37,23 @@ pub(super) unsafe fn sweep_flagged(parent: *mut Node, bin: &mut Bin) -> Word {
 /// As [`sweep`].
 #[inline(always)]
 unsafe fn sweep_by(parent: *mut Node, bin: &mut Bin, unlink: impl Fn(&AtomicState) -> Swept) -> Word {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let dead = close(parent);
+        unlink_all(parent, bin, unlink) + end_all(dead, bin)
+    }
+}
+
+/// Takes all nodes out of the list. Returns the claims that fall to the caller by that.
+///
+/// # Safety
+/// As [`sweep`].
+#[inline(always)]
+unsafe fn unlink_all(parent: *mut Node, bin: &mut Bin, unlink: impl Fn(&AtomicState) -> Swept) -> Word {
     let mut claims = 0;
     // SAFETY: the list is ours. A node in it is kept by its LINKED until we take it out; then by its handles, or else it
-    // belongs to its dropper, or to us (I2). So `next` and `link` are read before the step.
+    // belongs to its dropper, or to us (I2). So `next` is read before the step.
     unsafe {
-        // Acquire (E3): the nodes on it. From here on droppers hand over (calibration `dead_stack_is_closed`); that it is
-        // closed tells them nothing else.
-        let mut dead = at(parent).dead.swap(Node::CLOSED, Acquire);
         // Acquire: the children (E1); and what the last pruner has left, or the walks of the visitors, whichever of the two
         // was not us (E9).
         let mut node = at(parent).head.load(Acquire).first();
@@ -65,6 +75,31 @@ unsafe fn sweep_by(parent: *mut Node, bin: &mut Bin, unlink: impl Fn(&AtomicStat
             }
             node = next;
         }
+    }
+    claims
+}
+
+/// Closes the dead stack. What is on it: for [`end_all`], when all nodes are out of the list.
+///
+/// # Safety
+/// As [`sweep`].
+#[inline(always)]
+unsafe fn close(parent: *mut Node) -> *mut Node {
+    // SAFETY: the caller's contract.
+    // Acquire (E3): the nodes on it. From here on droppers hand over (calibration `dead_stack_is_closed`); that it is
+    // closed tells them nothing else.
+    unsafe { at(parent).dead.swap(Node::CLOSED, Acquire) }
+}
+
+/// Ends what was on the dead stack. Returns the claims that fall to the caller by that.
+///
+/// # Safety
+/// `dead` is from [`close`], or nobody else has a claim on the owner of the list.
+#[inline(always)]
+unsafe fn end_all(mut dead: *mut Node, bin: &mut Bin) -> Word {
+    let mut claims = 0;
+    // SAFETY: the nodes on the stack are ours, and their `link` (I12).
+    unsafe {
         while !dead.is_null() {
             let in_limbo = dead.addr() & Node::LIMBO != 0;
             let node = dead.map_addr(|address| address & !Node::LIMBO);
@@ -89,10 +124,54 @@ unsafe fn sweep_by(parent: *mut Node, bin: &mut Bin, unlink: impl Fn(&AtomicStat
 /// The caller holds a child claim on `root`, which has no handle, is in no list, and does not stay for what it carries.
 pub(super) unsafe fn dissolve(root: *mut Node, bin: &mut Bin) -> Word {
     // SAFETY: the claim; the sweep falls to who comes second, the pruner or us.
+    unsafe { if end_list(root) { sweep(root, bin) } else { 0 } }
+}
+
+/// True if the sweep has fallen to the caller.
+///
+/// # Safety
+/// As [`dissolve`].
+#[inline(always)]
+unsafe fn end_list(root: *mut Node) -> bool {
+    // SAFETY: the claim.
+    // Release (E9), with `leave_cancelled`. What pruners have left is acquired by `sweep`.
+    let before = unsafe { at(root).head.change(Release, |head| head.with(CANCELLED | MARKED)) };
+    // If it had been cancelled, its list has been swept, or was empty.
+    !before.is_cancelled() && !before.is_pruning()
+}
+
+/// What is left to be given back of a root, with the handle, after [`dissolve_held`].
+pub(super) enum Dissolved {
+    /// Nothing: nobody else has a claim. The root is the caller's.
+    Alone,
+    /// So many child claims.
+    Among(Word),
+}
+
+/// The same as [`dissolve`] for a root with a handle, the last, which is the caller's and keeps it. As a rule two steps for a root with one
+/// child, and one more for each other.
+///
+/// # Safety
+/// The caller holds the only handle, and does not use it any more but to give it up. The root is in no list, and does not stay
+/// for what it carries.
+#[inline]
+pub(super) unsafe fn dissolve_held(root: *mut Node, bin: &mut Bin) -> Dissolved {
+    // SAFETY: the handle; the sweep as in `dissolve`.
     unsafe {
-        // Release (E9), with `leave_cancelled`. What pruners have left is acquired by `sweep`.
-        let before = at(root).head.change(Release, |head| head.with(CANCELLED | MARKED));
-        // If it had been cancelled, its list has been swept, or was empty.
-        if before.is_cancelled() || before.is_pruning() { 0 } else { sweep(root, bin) }
+        if !end_list(root) {
+            return Dissolved::Among(0);
+        }
+        let claims = unlink_all(root, bin, AtomicState::unlink);
+        // If all claims that are left are ours, nobody is on the way to the dead stack: it need not be closed, and no step is to be taken
+        // to give the claims back (calibration `who_is_still_on_the_way_has_a_claim`). Acquire (E7): what those did who have given
+        // theirs back.
+        if at(root).state.load(Acquire).is_only(HANDLE + claims * CHILD) {
+            // Who has left a node there has no claim any more (calibration `who_is_alone_looks_at_the_dead`). Relaxed: acquired.
+            let dead = at(root).dead.load(Relaxed);
+            let none = end_all(dead, bin);
+            debug_assert!(none == 0, "the holder of a pin has a claim");
+            return Dissolved::Alone;
+        }
+        Dissolved::Among(claims + end_all(close(root), bin))
     }
 }

@@ -143,7 +143,7 @@ impl<H: Borrow<Handle>> Wait<H> {
             match mem::replace(&mut self.registration, Registration::None) {
                 Registration::None | Registration::Own => unreachable!(),
                 #[cfg(feature = "alloc")]
-                Registration::First(slot) => block::disarm(block::first(self.handle.borrow().node()), slot),
+                Registration::First(slot) => block::disarm_first(block::first(self.handle.borrow().node()), slot),
                 #[cfg(feature = "alloc")]
                 Registration::Further(block, slot) => block::leave(ManuallyDrop::into_inner(block), slot),
                 Registration::Hidden(hidden) => {

@@ -1,7 +1,8 @@
 //! Phase two of a cancel: what the walk has found to be waited for, and the wakers and callbacks that are to be run.
 
+use super::ahead::prefetch;
 #[cfg(feature = "alloc")]
-use super::block;
+use super::block::{self, Fired};
 use super::cancel::walk;
 use super::extended::{Role, notify, role};
 use super::foreign::run_all;
@@ -11,8 +12,6 @@ use super::release::{release, release_handle_into};
 use super::state::CHILD;
 use super::{Node, at, callback, linked, slot};
 use crate::primitives::Relaxed;
-#[cfg(feature = "alloc")]
-use crate::primitives::Word;
 use crate::reason::CancelKind;
 use core::ptr;
 use core::task::Waker;
@@ -28,12 +27,12 @@ pub(super) struct Waited {
     current: *mut Node,
     /// The current node is to be run next.
     pending: bool,
-    /// A block, with a claim on it, as long as there is something in `wakers`.
+    /// A block, with a claim on it, as long as there is something in `fired`.
     #[cfg(feature = "alloc")]
     block: *mut Node,
-    /// The slots of the block that are still to be woken.
+    /// What of the block is still to be woken.
     #[cfg(feature = "alloc")]
-    wakers: Word,
+    fired: Fired,
 }
 
 /// What is to be run next.
@@ -57,7 +56,7 @@ impl Waited {
             #[cfg(feature = "alloc")]
             block: ptr::null_mut(),
             #[cfg(feature = "alloc")]
-            wakers: 0,
+            fired: Fired::NONE,
         }
     }
 
@@ -123,7 +122,7 @@ impl Waited {
     #[inline]
     fn next(&mut self) -> Next {
         #[cfg(feature = "alloc")]
-        if self.wakers != 0 {
+        if !self.fired.is_none() {
             return Next::Block;
         }
         if !self.current.is_null() {
@@ -137,6 +136,7 @@ impl Waited {
             // SAFETY: our claim until it is released, or what keeps the node for us until `finish`; the waker is ours by that (I8).
             unsafe {
                 self.first = at(node).link.with(|link| *link);
+                prefetch(self.first.cast());
                 if at(node).state.load(Relaxed).stays() {
                     if let Some(next) = self.next_of(node) {
                         return next;
@@ -159,39 +159,9 @@ impl Waited {
     #[cfg(feature = "alloc")]
     #[inline]
     fn wake_block(&mut self) {
-        /// What is left of a block, in a register: noted only when it matters.
-        struct Left<'a> {
-            noted: &'a mut Word,
-            wakers: Word,
-        }
-        impl Left<'_> {
-            #[inline(always)]
-            fn pop(&mut self) -> u32 {
-                let slot = self.wakers.trailing_zeros();
-                self.wakers &= self.wakers - 1;
-                slot
-            }
-        }
-        // Also when a waker panics (calibration `who_panics_is_not_woken_again`).
-        impl Drop for Left<'_> {
-            fn drop(&mut self) {
-                *self.noted = self.wakers;
-            }
-        }
         // SAFETY: our claim keeps the block; its wakers are ours by `fire` (I8), each once. There is at least one.
         unsafe {
-            let parts = block::parts(self.block);
-            let mut left = Left { wakers: self.wakers, noted: &mut self.wakers };
-            let (last, is_there) = loop {
-                let (waker, is_there) = parts.fired(left.pop());
-                if left.wakers == 0 {
-                    break (waker, is_there);
-                }
-                if is_there {
-                    waker.wake();
-                }
-            };
-            drop(left);
+            let (last, is_there) = block::wake_but_the_last(self.block, &mut self.fired);
             release(self.block, CHILD, &mut Bin::deferred());
             if is_there {
                 last.wake();
@@ -219,8 +189,8 @@ impl Waited {
                 }
                 #[cfg(feature = "alloc")]
                 Role::First | Role::Further => {
-                    (self.block, self.wakers) = (node, block::fire(node));
-                    if self.wakers == 0 {
+                    (self.block, self.fired) = (node, block::fire(node));
+                    if self.fired.is_none() {
                         release(node, CHILD, &mut Bin::deferred());
                         return None;
                     }
