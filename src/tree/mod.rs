@@ -285,6 +285,7 @@ impl Node {
     }
 
     fn born_cancelled(state: State, reason: Reason) -> Self {
+        // For who frees it (calibration `a_cause_is_noted_at_birth`).
         let cause = if reason.is_counted() { WAITED } else { 0 };
         Self {
             reason: AtomicReason::born(reason),

@@ -23,7 +23,8 @@ impl Fired {
         self.wakers == 0
     }
 
-    /// Fires the segment, and if it has no wakers the next, up to one that has.
+    /// Fires the segment, and if it has no wakers the next, up to one that has (calibration `all_words_of_a_block_are_fired`). Who comes
+    /// into one that is not fired yet is found when its turn comes.
     ///
     /// # Safety
     /// As [`fire`].
