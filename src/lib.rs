@@ -78,5 +78,16 @@ pub mod sync {
 /// For the models in `loom-tests/`.
 #[cfg(cancel_tree_loom)]
 pub mod model {
+    pub use crate::primitives::set_thread_hint;
     pub use crate::tree::memory::{keep_pool, live_nodes, settle};
+
+    /// As if many were making children of the token at once.
+    pub fn open_branches(token: &crate::CancellationToken) {
+        token.handle().open_branches();
+    }
+
+    /// How many branches and directories of branches are in use.
+    pub fn branches_in_use() -> (usize, usize) {
+        crate::tree::branches_in_use()
+    }
 }

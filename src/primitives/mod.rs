@@ -37,6 +37,18 @@ pub(crate) use loom::thread::yield_now;
 #[cfg(all(feature = "std", not(cancel_tree_loom)))]
 pub(crate) use std::thread::yield_now;
 
+#[cfg(cancel_tree_loom)]
+pub use model::{set_thread_hint, thread_hint};
+/// A number that differs between threads that were made one after the other, as a rule, and is the same for each most of the time: by where
+/// their stacks are. Neighbours are 2 MiB apart, as threads of `std`, or a small multiple of that.
+#[cfg(all(feature = "std", not(cancel_tree_loom)))]
+#[inline]
+pub(crate) fn thread_hint() -> usize {
+    let here = 0_u8;
+    let address = core::ptr::from_ref(&here).addr();
+    (address >> 21) ^ (address >> 23)
+}
+
 /// Ends the process: the answer to a counter that is about to wrap, as in `Arc`.
 #[cold]
 #[inline(never)]

@@ -29,3 +29,16 @@ impl Life {
         self.cell.with_mut(|_| ());
     }
 }
+
+loom::thread_local! {
+    static HINT: core::cell::Cell<usize> = core::cell::Cell::new(0);
+}
+
+/// What the current thread's [`thread_hint`] is from now on.
+pub fn set_thread_hint(hint: usize) {
+    HINT.with(|cell| cell.set(hint));
+}
+
+pub fn thread_hint() -> usize {
+    HINT.with(core::cell::Cell::get)
+}

@@ -17,7 +17,7 @@
 //! (C12). As in a node's own slot, the cell is written by its future alone, between the step that makes it OCCUPIED and
 //! the one that takes the waker back; others copy it.
 //!
-//! The *first* block of a token belongs to it (`waiters`, a handle), is made by its second waiter and stays until the last handle
+//! The *first* block of a token belongs to it (`annex`, a handle), is made by its second waiter and stays until the last handle
 //! on the token goes. When it is full, waiters come into *further* blocks, each of which is kept by the handles of its
 //! waiters. One of them is *open*: who comes takes a handle on it out of the *purse* of the first block (`purse`). If the open block
 //! is full, a new one takes its place. A block that nobody waits in is freed,
@@ -234,10 +234,10 @@ pub(super) enum NoPlace {
 /// # Safety
 /// The caller holds a handle on `token`, which lives on the heap.
 pub(super) unsafe fn wait(token: *mut Node, waker: Waker) -> Result<Place, NoPlace> {
-    // SAFETY: the handle keeps the first block. All that is made here is the caller's or, by `waiters` and the purse, the token's.
+    // SAFETY: the handle keeps the first block. All that is made here is the caller's or, by `annex` and the purse, the token's.
     unsafe {
         // Acquire (E17): the block.
-        let first = at(token).waiters.load(Acquire);
+        let first = at(token).annex.load(Acquire).node();
         if first.is_null() {
             // Who ends the token looks for blocks only then (calibration `a_block_is_announced`). The future in the token's own slot
             // has perhaps not come to it yet.
@@ -245,11 +245,11 @@ pub(super) unsafe fn wait(token: *mut Node, waker: Waker) -> Result<Place, NoPla
                 return Err(NoPlace::Cancelled(waker));
             }
             let block = birth::block(token, waker, 1, First::new).map_err(NoPlace::Cancelled)?;
-            // Release (E17): the block.
-            return Ok(match at(token).waiters.compare_exchange(ptr::null_mut(), block, Release, Relaxed) {
-                Ok(_) => Place::First(0),
+            return Ok(if at(token).annex.add_block(block) {
+                Place::First(0)
+            } else {
                 // Another was first. Then this one is for us alone.
-                Err(_) => Place::Further(Handle::adopt(block), 0),
+                Place::Further(Handle::adopt(block), 0)
             });
         }
         // It has one segment.
@@ -297,7 +297,7 @@ unsafe fn wait_further(token: *mut Node, purse: &Purse, waker: Waker) -> Result<
 #[inline]
 pub(super) unsafe fn first(token: *mut Node) -> *mut Node {
     // SAFETY: the handle. Relaxed: read by this very future before.
-    unsafe { at(token).waiters.load(Relaxed) }
+    unsafe { at(token).annex.load(Relaxed).node() }
 }
 
 /// Takes the waker back, as [`disarm`], and gives up a place in a block that is not the first.
@@ -314,26 +314,14 @@ pub(super) unsafe fn leave(block: Handle, slot: u8) -> Option<Waker> {
     }
 }
 
-/// Whether there is something to [`end`].
-///
-/// # Safety
-/// As [`end`].
-#[inline(always)]
-pub(super) unsafe fn is_needed(token: *mut Node) -> bool {
-    // SAFETY: the handle. Relaxed: as in `end`.
-    unsafe { !at(token).waiters.load(Relaxed).is_null() }
-}
-
 /// The end of a token's waiting: gives back what the token has of its blocks, which therefore end before it does.
 ///
 /// # Safety
-/// The caller holds the last handle on `token`, has acquired what the others did (E7), and calls this once.
+/// The caller holds the last handle on the token whose first block this was, has acquired what the others did (E7), and calls this once.
 #[cold]
-pub(super) unsafe fn end(token: *mut Node, bin: &mut Bin) {
+pub(super) unsafe fn end(first: *mut Node, bin: &mut Bin) {
     // SAFETY: nobody else can reach the pointers any more; their handles are ours.
     unsafe {
-        // Relaxed: acquired by the caller.
-        let first = at(token).waiters.load(Relaxed);
         purse(first).end(bin);
         release(first, HANDLE, bin);
     }

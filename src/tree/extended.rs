@@ -9,11 +9,12 @@
 //! | `Callback` | a hidden child of a token | the closure | run | drop it if it was not run |
 //! | `Waiter` | a hidden child of a token, for one waker | none | | |
 //! | `First`, `Further` | blocks, hidden children of a token | wakers (`block`) | wake | |
+//! | `Branch` | a hidden child of a token, with children of its own in that one's place (`branch`) | none | | |
 //!
 //! In a pool every node is an extended one: the tail says where it lives. Behind the payload of a token on the heap there is
 //! perhaps its name.
 //!
-//! All but `Token` and `Waiter` STAY: a relay would be replaced by its child, and what it carries lost. `Timed` and `Linked` are
+//! All but `Token`, `Waiter` and `Branch` STAY: a relay would be replaced by its child, and what it carries lost. `Timed` and `Linked` are
 //! *anchors*: others, the timer and the links, hold weak claims on them, counted in the tail. A weak claim keeps the
 //! node's memory and nothing else; to cancel the node its holder takes a child claim, if the node is not dead.
 
@@ -45,6 +46,9 @@ pub(crate) enum Role {
     /// Another one.
     #[cfg(feature = "alloc")]
     Further,
+    /// A hidden token that has children in another's place.
+    #[cfg(feature = "std")]
+    Branch,
 }
 
 /// What a tail holds for somebody.
@@ -143,7 +147,12 @@ impl<P: Payload> Extended<P> {
 
 /// The state that a node of this role is born with.
 pub(super) fn birth_state(state: State, role: Role) -> State {
-    if matches!(role, Role::Token | Role::Waiter) { state.extended() } else { state.staying() }
+    match role {
+        Role::Token | Role::Waiter => state.extended(),
+        #[cfg(feature = "std")]
+        Role::Branch => state.extended(),
+        _ => state.staying(),
+    }
 }
 
 /// The tail.
@@ -251,6 +260,8 @@ pub(super) unsafe fn dismantle(node: *mut Node, bin: &mut Bin) {
             // Wakers are their futures', or a canceller's.
             #[cfg(feature = "alloc")]
             Role::First | Role::Further => {}
+            #[cfg(feature = "std")]
+            Role::Branch => {}
             Role::Timed | Role::Link => (table.discard)(node),
             // Not by their own drops: a linked token may be the last to hold another, and so on.
             Role::Linked => linked::let_go(node, bin),
@@ -284,6 +295,8 @@ pub(super) unsafe fn is_dismantled_quietly(node: *mut Node) -> bool {
             Role::Token | Role::Waiter => true,
             #[cfg(feature = "alloc")]
             Role::First | Role::Further => true,
+            #[cfg(feature = "std")]
+            Role::Branch => true,
             // Relaxed: as in `dismantle`. (A closure in a pool is a pointer and a word, without a drop.)
             Role::Callback => callback::is_awaited_by_nobody(node),
             Role::Timed | Role::Linked | Role::Link => false,

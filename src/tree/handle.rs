@@ -150,6 +150,13 @@ impl Handle {
         unsafe { look(self.node()) }
     }
 
+    /// As if many were making children of the token at once.
+    #[cfg(any(all(test, feature = "std"), cancel_tree_loom))]
+    pub(crate) fn open_branches(&self) {
+        // SAFETY: our handle.
+        unsafe { super::branch::open(self.node()) };
+    }
+
     /// What makes a token this token: the node's address, which no other node has while this handle lives.
     pub(crate) fn id(&self) -> NonNull<Node> {
         self.0

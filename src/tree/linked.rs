@@ -5,6 +5,7 @@
 //! source, and no source keeps the token. A cancel that comes upon a link goes on in the linked token before it wakes
 //! anybody.
 
+use super::annex::Annex;
 use super::birth;
 use super::extended::{Payload, Role, Weak, deadline, payload, set_deadline};
 use super::handle::Handle;
@@ -26,7 +27,7 @@ impl Payload for Links {
     const ROLE: Role = Role::Linked;
 }
 
-/// What a source has of a linked token. The link before this one stands in the node's `waiters`, for which a link has no other
+/// What a source has of a linked token. The link before this one stands in the node's `annex`, for which a link has no other
 /// use; it belongs to the token.
 pub(super) struct Link {
     token: Weak,
@@ -88,7 +89,7 @@ impl<H: Home> Linking<H> {
             match birth::link(self.home, source.node(), Link { token: Weak::new(token), source: source.node() })? {
                 Some(link) => {
                     at(source.node()).state.retain();
-                    at(link).waiters.store(first, Relaxed); // Relaxed: read by whoever has the token.
+                    at(link).annex.store(Annex::of(first), Relaxed); // Relaxed: read by whoever has the token.
                     payload::<Links>(token).with_mut(|cell| (*cell).assume_init_mut().0 = link);
                 }
                 // Cancelled this moment.
@@ -174,10 +175,10 @@ impl<H: Home> Drop for Linking<H> {
 /// # Safety
 /// The caller keeps `link`, whose role that is.
 unsafe fn neighbours(link: *mut Node) -> (*mut Node, *mut Node) {
-    // SAFETY: the payload is only written at birth and dropped at the end; `waiters` belongs to the linked token.
+    // SAFETY: the payload is only written at birth and dropped at the end; `annex` belongs to the linked token.
     unsafe {
         let source = payload::<Link>(link).with(|cell| (*cell).assume_init_ref().source);
-        (at(link).waiters.load(Relaxed), source)
+        (at(link).annex.load(Relaxed).node(), source)
     }
 }
 
@@ -201,7 +202,7 @@ pub(super) unsafe fn let_go(node: *mut Node, bin: &mut Bin) {
         let mut link = payload::<Links>(node)
             .with_mut(|cell| core::mem::replace(&mut (*cell).assume_init_mut().0, ptr::null_mut()));
         while !link.is_null() {
-            let next = at(link).waiters.load(Relaxed);
+            let next = at(link).annex.load(Relaxed).node();
             release(link, HANDLE, bin);
             link = next;
         }

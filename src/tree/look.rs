@@ -12,6 +12,8 @@
 //! A list that another pruner is in, or that is being cancelled, is not looked into. That of a cancelled node does not exist
 //! any more.
 
+#[cfg(feature = "std")]
+use super::branch::is_branch;
 use super::deadline::Deadline;
 use super::extended::{Role, deadline, name, role};
 use super::memory::Bin;
@@ -88,6 +90,8 @@ impl Seen {
             }
             match role(node) {
                 Role::Token | Role::Timed | Role::Linked => return false,
+                #[cfg(feature = "std")]
+                Role::Branch => return false,
                 Role::Waiter => self.waiters += usize::from(slot::is_set(node)),
                 Role::First | Role::Further => self.waiters += block::waiters(node),
                 Role::Callback => self.callbacks += usize::from(slot::is_set(node)),
@@ -121,6 +125,14 @@ pub(super) unsafe fn look(root: *mut Node) -> Vec<Seen> {
             list.next = next_of(node);
             // Relaxed: the dead are not worth a look; who dies now is kept for us all the same.
             if at(node).state.load(Relaxed).is_dead() || seen[owner].is_with(node) {
+                continue;
+            }
+            #[cfg(feature = "std")]
+            if is_branch(node) {
+                // What stands there are the owner's children (calibration `who_looks_sees_through_branches`).
+                if path.enter(node, owner) != Listing::Seen {
+                    seen[owner].listing = Listing::Busy;
+                }
                 continue;
             }
             let place = seen.len();

@@ -138,9 +138,12 @@
 //! of single read-modify-writes, because `AtomicPtr`, which keeps provenance, has no others in this crate's MSRV.
 
 mod ahead;
+mod annex;
 mod birth;
 #[cfg(feature = "alloc")]
 mod block;
+#[cfg(feature = "std")]
+mod branch;
 mod callback;
 mod cancel;
 mod collapse;
@@ -169,6 +172,8 @@ mod wait;
 mod wake;
 
 pub(crate) use birth::Unborn;
+#[cfg(any(all(test, feature = "std"), cancel_tree_loom))]
+pub(crate) use branch::in_use as branches_in_use;
 pub(crate) use deadline::Deadline;
 pub(crate) use extended::Weak;
 pub(crate) use foreign::run_all;
@@ -186,6 +191,7 @@ use crate::primitives::{AtomicPtr, AtomicU32, Life, UnsafeCell};
 use core::mem::MaybeUninit;
 use core::ptr;
 use core::task::Waker;
+use annex::{Annex, AtomicAnnex};
 use head::{AtomicHead, CANCELLED, Head, MARKED, WAITED};
 use reason::AtomicReason;
 use state::{AtomicState, State};
@@ -224,8 +230,8 @@ pub(crate) struct Node {
     slot: AtomicU32,
     /// The next in whatever chain the node is in (I12).
     link: UnsafeCell<*mut Node>,
-    /// The first block of a token's further waiters, with a handle on it. Of a link: the link before it.
-    waiters: AtomicPtr<Node>,
+    /// The first block of a token's further waiters, with a handle on it, and the number of its branches. Of a link: the link before it.
+    annex: AtomicAnnex,
     /// The waker of one future.
     waker: WakerCell,
     /// Whether it is cancelled, and why: what `is_cancelled` reads.
@@ -248,7 +254,7 @@ impl Node {
     fn new(state: State, head: Head, parent: *mut Node) -> Self {
         Self {
             head: AtomicHead::new(head),
-            waiters: AtomicPtr::new(ptr::null_mut()),
+            annex: AtomicAnnex::new(Annex::NONE),
             state: AtomicState::new(state),
             dead: AtomicPtr::new(ptr::null_mut()),
             visit: AtomicU32::new(cancel::FIRST_VISITOR),

@@ -207,11 +207,11 @@ impl AtomicReason {
         Word(self.0.load(Acquire)).is_set()
     }
 
-    /// Whether there is more to be asked of the node before a child is made of it. Nothing is acquired by this.
+    /// Zero, if the node is neither cancelled nor extended. Nothing is acquired by this.
     #[cfg(feature = "alloc")]
     #[inline]
-    pub(super) fn is_cancelled_or_extended(&self) -> bool {
-        !self.0.load(Relaxed).is_null()
+    pub(super) fn glance(&self) -> usize {
+        self.0.load(Relaxed).addr()
     }
 
     /// The word. The node keeps what it names.

@@ -3,6 +3,8 @@
 use super::ahead::guess;
 #[cfg(feature = "alloc")]
 use super::block;
+#[cfg(feature = "std")]
+use super::branch;
 use super::head::Head;
 use super::memory::{Bin, cancels_have_left_something, empty_graveyard, free_plain, home_of};
 use super::prune::{Unlinking, prune_after, reap, unlink_among_siblings, unlink_only_child};
@@ -69,7 +71,7 @@ unsafe fn release_handle_from(node: *mut Node, seen: State, bin: &mut Bin) {
 }
 
 /// Whether something of waiting is to be ended before the last handle goes. Nobody but a canceller looks at the slot any more,
-/// and nobody at `waiters`.
+/// and nobody at `annex`.
 ///
 /// # Safety
 /// The caller holds the last handle, and has acquired what those who had the others did (E7).
@@ -77,15 +79,12 @@ unsafe fn release_handle_from(node: *mut Node, seen: State, bin: &mut Bin) {
 unsafe fn is_waited(node: *mut Node) -> bool {
     // SAFETY: the handle.
     unsafe {
-        #[cfg(feature = "alloc")]
-        if block::is_needed(node) {
-            return true;
-        }
-        !slot::is_left(node)
+        // Relaxed: acquired by the caller.
+        !at(node).annex.load(Relaxed).is_none() || !slot::is_left(node)
     }
 }
 
-/// Ends waiting for the node (I17, I18). True if the handle is somebody else's then.
+/// Ends waiting for the node, and what else it has beside it (I17, I18, I19). True if the handle is somebody else's then.
 ///
 /// # Safety
 /// As [`is_waited`].
@@ -98,11 +97,17 @@ unsafe fn is_passed_on(node: *mut Node, seen: State, bin: &mut Bin) -> bool {
         if !seen.stays() && slot::leave(node) {
             return true;
         }
+        // Relaxed: acquired by the caller.
+        let annex = at(node).annex.load(Relaxed);
         #[cfg(feature = "alloc")]
-        if block::is_needed(node) {
-            block::end(node, bin);
+        if !annex.node().is_null() {
+            block::end(annex.node(), bin);
         }
-        let _ = bin;
+        #[cfg(feature = "std")]
+        if annex.branches() != 0 {
+            branch::end(annex.branches(), bin);
+        }
+        let _ = (annex, bin);
         false
     }
 }

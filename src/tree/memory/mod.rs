@@ -29,6 +29,8 @@ pub(crate) use self::home::{AnyHome, Home};
 pub(super) use self::home::{Origin, home_of};
 #[cfg(cancel_tree_loom)]
 pub use self::model::{keep_pool, live_nodes, settle};
+#[cfg(feature = "std")]
+pub(super) use self::pool::Pool;
 pub(crate) use self::pool::Places;
 
 use super::extended::{dismantle, give_memory_back, is_dismantled_quietly, origin};
@@ -88,7 +90,7 @@ impl Bin {
                 self.keep(node);
             } else if ends_quietly(node) {
                 give_memory_back(node);
-            } else if self.deferred {
+            } else if self.deferred && !belongs_to_the_heap(node) {
                 pool::of(node).graveyard().push(node, node);
             } else {
                 self.keep(node);
@@ -206,6 +208,22 @@ pub(super) unsafe fn is_pooled(node: *mut Node) -> bool {
     // SAFETY: the caller's contract.
     // Relaxed: EXTENDED is there from birth.
     unsafe { at(node).state.load(Relaxed).is_extended() && origin(node).is_pool() }
+}
+
+/// Whether what a cancel leaves of a pool's node is for the next drop of a heap's token: nobody has a handle on a node of the pool
+/// that branches live in, to empty its graveyard.
+///
+/// # Safety
+/// As [`Bin::put`].
+unsafe fn belongs_to_the_heap(node: *mut Node) -> bool {
+    #[cfg(feature = "std")]
+    // SAFETY: the caller's node.
+    return unsafe { super::branch::is_branch(node) };
+    #[cfg(not(feature = "std"))]
+    {
+        let _ = node;
+        false
+    }
 }
 
 /// Whether the end of a pool's node neither runs foreign code nor ends other nodes.

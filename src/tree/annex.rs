@@ -1,0 +1,91 @@
+//! The annex word: what belongs to a token besides its node.
+//!
+//! ```text
+//! | pointer to the first block of further waiters, or null | number of its branches, or 0 |
+//! ```
+//!
+//! Each comes once, while somebody has a handle on the token, and goes with the last of them (`release`). Of a link, which has neither,
+//! the pointer is to the link before it (`linked`).
+
+use super::Node;
+use super::head::NODE_ALIGN;
+use crate::primitives::{AtomicPtr, Ordering, Relaxed, Release};
+use core::ptr;
+
+const NUMBER: usize = NODE_ALIGN - 1;
+
+/// A copy of the annex word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Annex(*mut Node);
+
+impl Annex {
+    pub(super) const NONE: Annex = Annex(ptr::null_mut());
+
+    /// With this node, and nothing else.
+    pub(super) fn of(node: *mut Node) -> Self {
+        Self(node)
+    }
+    /// The block, or the link, or null.
+    #[inline]
+    pub(super) fn node(self) -> *mut Node {
+        self.0.map_addr(|address| address & !NUMBER)
+    }
+    /// The number of the branches, from 1 on; or 0.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(super) fn branches(self) -> usize {
+        self.0.addr() & NUMBER
+    }
+    #[inline]
+    pub(super) fn is_none(self) -> bool {
+        self.0.is_null()
+    }
+    #[cfg(feature = "alloc")]
+    fn with_node(self, node: *mut Node) -> Self {
+        Self(node.map_addr(|address| address | (self.0.addr() & NUMBER)))
+    }
+    #[cfg(feature = "std")]
+    fn with_branches(self, number: usize) -> Self {
+        Self(self.0.map_addr(|address| address | number))
+    }
+}
+
+/// The word itself. In a token it is changed by read-modify-writes only, so that whoever acquires a later value has acquired both.
+pub(super) struct AtomicAnnex(AtomicPtr<Node>);
+
+impl AtomicAnnex {
+    pub(super) fn new(annex: Annex) -> Self {
+        Self(AtomicPtr::new(annex.0))
+    }
+
+    #[inline]
+    pub(super) fn load(&self, order: Ordering) -> Annex {
+        Annex(self.0.load(order))
+    }
+
+    /// Of a link.
+    pub(super) fn store(&self, annex: Annex, order: Ordering) {
+        self.0.store(annex.0, order);
+    }
+
+    /// Adds the first block. False if there is one.
+    ///
+    /// Lock-free, and tried again at most once: the other half of the word changes once, too.
+    #[cfg(feature = "alloc")]
+    pub(super) fn add_block(&self, block: *mut Node) -> bool {
+        self.add(|annex| annex.node().is_null().then(|| annex.with_node(block)))
+    }
+
+    /// Adds the number of the branches. False if there is one. As [`add_block`](Self::add_block).
+    #[cfg(feature = "std")]
+    pub(super) fn add_branches(&self, number: usize) -> bool {
+        debug_assert!(0 < number && number <= NUMBER, "no number");
+        self.add(|annex| (annex.branches() == 0).then(|| annex.with_branches(number)))
+    }
+
+    #[cfg(feature = "alloc")]
+    fn add(&self, more: impl Fn(Annex) -> Option<Annex>) -> bool {
+        // Release (E17): the block; or that the directory is empty, for who plants the first branch. Relaxed: looked at again.
+        self.0.fetch_update(Release, Relaxed, |word| more(Annex(word)).map(|annex| annex.0)).is_ok()
+    }
+}
