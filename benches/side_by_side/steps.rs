@@ -12,7 +12,6 @@ use crate::floors::{allocate_node, batches, free_node};
 use crate::harness::Sample;
 use crate::parallel::together;
 use std::hint::black_box;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -122,7 +121,7 @@ pub(crate) fn drop_uncancelled(nodes: usize, lists: usize) -> impl FnMut(u64) ->
     }
 }
 
-/// What the children of one parent write when they come and go.
+/// What the children in one list write when they come and go.
 #[derive(Default)]
 #[repr(align(64))]
 struct Line {
@@ -130,23 +129,17 @@ struct Line {
     claims: AtomicUsize,
 }
 
-/// Children of one parent that come and go.
+/// Children that come and go, on each thread in a list of its own.
 pub(crate) fn come_and_go_on(threads: usize, window: Duration) -> impl FnMut(u64) -> [Sample; 1] {
     move |_| {
-        let line = Arc::new(Line::default());
-        [together(
-            threads,
-            window,
-            || line.clone(),
-            |line| {
-                let node = black_box(allocate_node());
-                line.claims.fetch_add(1, Ordering::Relaxed);
-                step(&line.head);
-                step(black_box(&line.head));
-                line.claims.fetch_sub(1, Ordering::AcqRel);
-                // SAFETY: from `allocate_node`, and freed once.
-                unsafe { free_node(node) };
-            },
-        )]
+        [together(threads, window, Line::default, |line| {
+            let node = black_box(allocate_node());
+            line.claims.fetch_add(1, Ordering::Relaxed);
+            step(&line.head);
+            step(black_box(&line.head));
+            line.claims.fetch_sub(1, Ordering::AcqRel);
+            // SAFETY: from `allocate_node`, and freed once.
+            unsafe { free_node(node) };
+        })]
     }
 }

@@ -300,9 +300,10 @@ fn who_looks_sees_the_children_in_branches() {
         together([
             actor!({
                 let tree = looks.tree();
-                let all = tree.tokens().iter().all(|token| {
-                    token.listing() == cancel_tree::snapshot::Listing::Complete && (token.handles() > 0)
-                });
+                let all = tree
+                    .tokens()
+                    .iter()
+                    .all(|token| token.listing() == cancel_tree::snapshot::Listing::Complete && (token.handles() > 0));
                 assert!(!all || tree.tokens().len() >= 2, "overlooked");
             }),
             actor!(drop(goes)),

@@ -23,6 +23,13 @@ impl World {
         self.born(name, &[], false, token);
     }
 
+    /// Many make children of the token at once.
+    #[cfg(feature = "std")]
+    pub(super) fn crowd(&self, name: char) {
+        self.with(name, |token| token.handle().open_branches());
+        self.crowded.set(true);
+    }
+
     pub(super) fn child(&self, parent: char, name: char) {
         let token = self.with(parent, |token| match self.home {
             #[cfg(feature = "alloc")]

@@ -75,6 +75,7 @@ impl World {
         let has_links = members.iter().any(|member| member.parents & !member.ancestors != 0);
         let has_others = has_links
             || self.full.get()
+            || self.crowded.get()
             || self.timed.get().is_some()
             || self.ticking.get() != 0
             || self.lines_given.get() > 0;

@@ -259,6 +259,63 @@ pub(super) const TIMED: &[Scene] = &[
     }),
 ];
 
+#[cfg(feature = "std")]
+pub(super) const BRANCHES: &[Scene] = &[
+    scene("find a token crowded", "r(a)", "ra", |w| w.crowd('r')),
+    scene("find a token crowded, while others do", "r", "r", |w| w.crowd('r')).while_others(&[CROWD, MAKE]),
+    scene("create a child: a branch", "r", "r", |w| w.child('r', 'a')).given(|w| w.crowd('r')).while_others(&[MAKE]),
+    scene("create a child in a branch", "r", "ra", |w| w.child('r', 'b')).while_others(&[MAKE, A]).given(|w| {
+        w.crowd('r');
+        w.child('r', 'a');
+    }),
+    scene("create a child in a branch of a cancelled token", "r", "r", |w| w.child('r', 'a')).given(|w| {
+        w.crowd('r');
+        w.make_and_drop('r');
+        w.cancel('r');
+    }),
+    scene("cancel what has branches", "r(a)", "ab", |w| w.cancel('r')).while_others(&[A, B]).given(|w| {
+        w.crowd('a');
+        w.child('a', 'b');
+        w.child('a', 'c');
+    }),
+    scene("drop a token with branches", "r(a)", "rb", |w| w.drop("a")).while_others(&[B, C]).given(|w| {
+        w.crowd('a');
+        w.child('a', 'b');
+        w.child('a', 'c');
+    }),
+    scene("drop a root with branches", "r", "a", |w| w.drop("r")).while_others(&[A]).given(|w| {
+        w.crowd('r');
+        w.child('r', 'a');
+        w.child('r', 'b');
+    }),
+    scene("drop a child in a branch", "r", "r", |w| w.drop("a")).while_others(&[MAKE, B]).given(|w| {
+        w.crowd('r');
+        w.child('r', 'a');
+        w.child('r', 'b');
+    }),
+    scene("poll: a second waiter, while the token is found crowded", "r", "r", |w| w.poll(1))
+        .while_others(&[CROWD, LEAVE])
+        .given(|w| {
+            w.wait('r');
+            w.wait('r');
+            w.poll(0);
+        }),
+    scene("drop the last handle, of a waiter, on what has branches", "r(a)", "rb", |w| w.forget(0)).given(|w| {
+        w.crowd('a');
+        w.child('a', 'b');
+        w.wait('a');
+        w.wait('a');
+        w.poll(0);
+        w.poll(1);
+        w.forget(1);
+        w.drop("a");
+    }),
+    scene("look at branches", "r(a)", "ra", |w| w.look('r')).while_others(&[MAKE, B]).given(|w| {
+        w.crowd('r');
+        w.child('r', 'b');
+    }),
+];
+
 /// Polls and arms, as a tick interrupt does: on a timer with two places.
 pub(super) const STATIC_TIMER: &[Scene] = &[
     scene("StaticTimer: arm", "r", "r", |w| w.ticking('r', 'd')).while_others(&[TICK]),
@@ -307,6 +364,8 @@ pub(super) const FULL: &[Scene] = &[
 ];
 
 const MAKE: Act = ("a child of r", |w| w.make_and_drop('r'));
+#[cfg(feature = "std")]
+const CROWD: Act = ("a crowd at r", |w| w.crowd('r'));
 const A: Act = ("the drop of a", |w| w.try_drop('a'));
 const B: Act = ("the drop of b", |w| w.try_drop('b'));
 const C: Act = ("the drop of c", |w| w.try_drop('c'));

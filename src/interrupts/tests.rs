@@ -60,3 +60,10 @@ fn every_operation_in_a_pool() {
     #[cfg(feature = "alloc")]
     interrupt_all("in a pool, looked at from the heap", Home::Pool, &[LOOK]);
 }
+
+#[cfg(feature = "std")]
+#[test]
+fn every_operation_of_crowded_tokens() {
+    interrupt_all("of crowded tokens, on the heap", Home::Heap, &[BRANCHES]);
+    interrupt_all("of crowded tokens, in a pool", Home::Pool, &[BRANCHES]);
+}

@@ -8,6 +8,8 @@ use super::injector::{Subject, demand, unseen};
 use super::reasons::{Reasons, Why};
 use super::scenes::{Interrupt, Scene};
 use super::timers::{Clock, GUARD};
+#[cfg(feature = "std")]
+use crate::tree::branches_in_use;
 use crate::{CancellationToken, TokenPool};
 use core::cell::{Cell, RefCell};
 use core::mem::take;
@@ -74,6 +76,10 @@ pub(super) struct World {
     pub(super) lines_given: Cell<usize>,
     /// The pool has been filled up.
     pub(super) full: Cell<bool>,
+    /// Tokens have branches, which stand in the place of forks.
+    pub(super) crowded: Cell<bool>,
+    #[cfg(feature = "std")]
+    branches_before: (usize, usize),
     /// What the cancels that are running have to reach, the outermost first.
     running: Cell<[Set; 4]>,
     /// How many they are.
@@ -107,6 +113,9 @@ impl World {
             lines: Default::default(),
             lines_given: Cell::new(0),
             full: Cell::new(false),
+            crowded: Cell::new(false),
+            #[cfg(feature = "std")]
+            branches_before: branches_in_use(),
             running: Cell::new([0; 4]),
             cancels: Cell::new(0),
             interrupted: Cell::new(0),
@@ -294,6 +303,8 @@ impl Subject for World {
         self.drop_all();
         self.look_back();
         demand(POOL.in_use() == self.in_use_before, "not all nodes are back in their pool");
+        #[cfg(feature = "std")]
+        demand(branches_in_use() == self.branches_before, "branches are left");
     }
 
     /// Two phases: foreign code is run when all that has to be cancelled is.

@@ -9,7 +9,9 @@
 
 use super::Node;
 use super::head::NODE_ALIGN;
-use crate::primitives::{AtomicPtr, Ordering, Relaxed, Release};
+use crate::primitives::{AtomicPtr, Ordering};
+#[cfg(feature = "alloc")]
+use crate::primitives::{Relaxed, Release};
 use core::ptr;
 
 const NUMBER: usize = NODE_ALIGN - 1;
@@ -41,6 +43,7 @@ impl Annex {
         self.0.is_null()
     }
     #[cfg(feature = "alloc")]
+    // (Calibration `a_block_and_branches_share_a_word`.)
     fn with_node(self, node: *mut Node) -> Self {
         Self(node.map_addr(|address| address | (self.0.addr() & NUMBER)))
     }
@@ -73,6 +76,7 @@ impl AtomicAnnex {
     /// Lock-free, and tried again at most once: the other half of the word changes once, too.
     #[cfg(feature = "alloc")]
     pub(super) fn add_block(&self, block: *mut Node) -> bool {
+        // (Calibration `one_first_block`.)
         self.add(|annex| annex.node().is_null().then(|| annex.with_node(block)))
     }
 

@@ -1,17 +1,17 @@
 //! Birth of nodes.
 
+use super::announce::help;
 #[cfg(feature = "alloc")]
 use super::block::take_unseen;
 #[cfg(feature = "std")]
 use super::branch::{branches_of, host};
 use super::callback::{self, Callback};
-use super::cancel::help;
 use super::deadline::Deadline;
 use super::extended::{Payload, Waiting, birth_state, deadline, discard_payload};
+use super::head::Head;
 #[cfg(feature = "alloc")]
 use super::memory::allocate;
 use super::memory::{AnyHome, Home, give_up, home_of};
-use super::head::Head;
 use super::state::State;
 use super::{Node, at, slot};
 use crate::PoolFull;
@@ -20,7 +20,7 @@ use core::task::Waker;
 
 /// A token is crowded if a push fails so often: once is chance.
 #[cfg(all(feature = "std", not(cancel_tree_loom)))]
-const CROWD: usize = 2;
+const CROWD: usize = 4;
 
 /// Why a hidden child was not born; with what was to be in it.
 pub(crate) enum Unborn<T, F> {

@@ -58,10 +58,11 @@ struct Shared {
 }
 
 #[cfg(not(cancel_tree_loom))]
-static SHARED: Shared = {
-    const NONE: Directory =
-        Directory { taken: AtomicU32::new(0), branches: [const { AtomicPtr::new(ptr::null_mut()) }; BRANCHES] };
-    Shared { directories: [NONE; DIRECTORIES], places: Places::new() }
+static SHARED: Shared = Shared {
+    directories: [const {
+        Directory { taken: AtomicU32::new(0), branches: [const { AtomicPtr::new(ptr::null_mut()) }; BRANCHES] }
+    }; DIRECTORIES],
+    places: Places::new(),
 };
 #[cfg(cancel_tree_loom)]
 loom::lazy_static! {
@@ -118,7 +119,7 @@ pub(super) unsafe fn open(token: *mut Node) {
             // Acquire: with `close`: that it is empty.
             if directory.taken.load(Relaxed) == 0 && directory.taken.compare_exchange(0, 1, Acquire, Relaxed).is_ok() {
                 // Who ends the token looks for branches only then (calibration `branches_are_announced`). If it is cancelled, it
-                // has no children any more.
+                // has no children any more. (Calibration `who_finds_a_token_crowded_in_vain_closes_the_directory`.)
                 if !announce(token) || !at(token).annex.add_branches(index + 1) {
                     directory.close();
                 }
@@ -171,6 +172,8 @@ unsafe fn plant(token: *mut Node, place: &AtomicPtr<Node>) -> *mut Node {
         };
         let state = birth_state(State::CHILD, Role::Branch);
         let branch = room.fill(Node::child(state, token), Deadline::NEVER, Branch);
+        // First into the list, then into the directory: a cancel reaches it before anybody has a child there (calibration
+        // `a_branch_stands_before_it_is_used`).
         if !push(token, branch) {
             give_up(branch);
             return token;
@@ -178,7 +181,7 @@ unsafe fn plant(token: *mut Node, place: &AtomicPtr<Node>) -> *mut Node {
         // Release (E17): the branch. Acquire (E17): the other's.
         match place.compare_exchange(ptr::null_mut(), branch, Release, Acquire) {
             Ok(_) => branch,
-            // Another thread of the same hint was first (calibration `a_branch_in_vain_ends`).
+            // Another thread of the same hint was first (calibrations `a_branch_is_no_others`, `a_branch_in_vain_ends`).
             Err(other) => {
                 release(branch, HANDLE, &mut Bin::immediate());
                 other
@@ -199,7 +202,7 @@ pub(super) unsafe fn end(number: usize, bin: &mut Bin) {
         let branch = place.load(Relaxed);
         if !branch.is_null() {
             place.store(ptr::null_mut(), Relaxed);
-            // SAFETY: the directory's handle.
+            // SAFETY: the directory's handle (calibration `branches_end_with_their_token`).
             unsafe { release(branch, HANDLE, bin) };
         }
     }

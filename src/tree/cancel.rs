@@ -6,26 +6,16 @@
 //! each list that it is inside of; the last visitor to leave sees to the sweep.
 
 use super::ahead::Ahead;
+use super::announce::{announce, help};
 use super::head::{CANCELLED, Head, MARKED, WAITED};
 use super::memory::Bin;
 use super::reason::{Reason, Word};
-use super::release::release;
-use super::state::CHILD;
-use super::sweep::sweep_flagged;
+use super::visit::{enter, leave};
 use super::wake::Waited;
 use super::{Node, at, next_of, slot};
-use crate::primitives::{AcqRel, Acquire, Relaxed, Release, abort};
+use crate::primitives::{AcqRel, Acquire, Relaxed, Release};
 use core::ptr;
 use core::task::Waker;
-
-/// No further visitor may enter: somebody has walked the whole list, so everything below is flagged (I7).
-const CLOSED: u32 = 0b01;
-/// Somebody is perhaps about to decide for a reason of the node alone (`reason`).
-const ANNOUNCED: u32 = 0b10;
-const VISITOR: u32 = 0b100;
-
-/// A node is born with one visitor: whoever will be the first to mark it. So he enters by that step, and it takes no other.
-pub(super) const FIRST_VISITOR: u32 = VISITOR;
 
 /// Cancels the subtree of `root`. When it returns, every descendant whose creation had returned before the call is
 /// flagged (C3), and the waiters of all that this call was the first to mark have been woken. True if `reason` is the
@@ -97,60 +87,6 @@ unsafe fn mark_lone_waiter(root: *mut Node) -> Option<Waker> {
             return None;
         }
         slot::fire(root)
-    }
-}
-
-/// Before a reason that is not the plain one: sees to it that no other is stored over it, by who marks the node by the short way, or
-/// helps him (calibration `another_reason_is_announced`). False if the node is marked already.
-///
-/// # Safety
-/// The caller holds a handle or a child claim on `root`.
-unsafe fn announce(root: *mut Node) -> bool {
-    // SAFETY: the claim.
-    unsafe {
-        // Acquire (E10): if the node stands in no list any more, its reason, which every walker of that list has seen to.
-        let state = at(root).state.load(Acquire);
-        // A node that is in no list, or STAYS, is not marked by the short way. (WAITED of the latter may have another meaning, I16.)
-        if !state.is_linked() || state.stays() {
-            return true;
-        }
-        // Relaxed: published by the step below.
-        at(root).visit.fetch_or(ANNOUNCED, Relaxed);
-        // Acquire (E5): as in `slot::announce`.
-        let mut head = at(root).head.load(Acquire);
-        while !head.is_cancelled() {
-            // A step even if WAITED is there (calibration `what_is_announced_is_announced_by_a_step`). Release (E5): ANNOUNCED, for who
-            // marks the node after this.
-            match at(root).head.replace(head, head.with(WAITED), Release, Acquire) {
-                Ok(()) => return true,
-                Err(newer) => head = newer,
-            }
-        }
-        help(root);
-        false
-    }
-}
-
-/// Sees to the reason of a node that has been found marked, or marked by the short way: if it has none yet, it is the plain one, or, if
-/// another was announced, may be.
-///
-/// Wait-free.
-///
-/// # Safety
-/// The caller keeps the node, and has acquired the mark (E5), or made it.
-#[inline]
-pub(super) unsafe fn help(node: *mut Node) {
-    // SAFETY: the caller's contract.
-    unsafe {
-        if at(node).reason.is_missing() {
-            // Relaxed: an announcement that came before the mark is here to be seen (E5). If there is none, no other reason comes
-            // (calibration `what_is_announced_is_heeded`).
-            if at(node).visit.load(Relaxed) & ANNOUNCED == 0 {
-                at(node).reason.set_plain();
-            } else {
-                at(node).reason.decide_plainly();
-            }
-        }
     }
 }
 
@@ -396,56 +332,4 @@ unsafe fn mark_thoroughly(node: *mut Node, reason: Word, waited: &mut Waited) ->
 fn frozen(head: Head) -> Head {
     let head = head.without(MARKED).with(CANCELLED);
     if head.is_empty() { head.with(MARKED) } else { head }
-}
-
-/// Becomes a further visitor, unless the list is closed: then all below is flagged.
-///
-/// # Safety
-/// As [`mark`].
-#[cold]
-#[inline(never)]
-unsafe fn enter(node: *mut Node) -> bool {
-    // SAFETY: the caller's contract.
-    unsafe {
-        // Acquire (E8): if it is closed, the flags that this stands for.
-        let mut visit = at(node).visit.load(Acquire);
-        while visit & CLOSED == 0 {
-            if visit > u32::MAX - 2 * VISITOR {
-                abort();
-            }
-            // Relaxed: the list was acquired by its head; `leave` carries the order.
-            match at(node).visit.compare_exchange(visit, visit + VISITOR, Relaxed, Acquire) {
-                Ok(_) => return true,
-                Err(newer) => visit = newer,
-            }
-        }
-        false
-    }
-}
-
-/// The end of a list: closes it, and if we were the last visitor, sees to the sweep.
-///
-/// # Safety
-/// The caller is a visitor of the list, has walked all of it, and keeps `owner` otherwise.
-unsafe fn leave(owner: *mut Node, bin: &mut Bin) {
-    // SAFETY: the visit, and then what else keeps `owner`.
-    unsafe {
-        let mut visit = at(owner).visit.load(Relaxed);
-        loop {
-            let left = (visit | CLOSED) - VISITOR;
-            // Release (E8): our walk comes before the sweep, our flags before whoever finds the list closed.
-            // Acquire (E8): if we are the last, the others' walks.
-            match at(owner).visit.compare_exchange(visit, left, AcqRel, Relaxed) {
-                Ok(_) if left < VISITOR => break,
-                Ok(_) => return,
-                Err(newer) => visit = newer,
-            }
-        }
-        // Release (E9), with `leave_cancelled`: of the last pruner and the last visitor, the second sweeps; and (E8) the
-        // flags below, for who finds the node done. What the last pruner left is acquired by `sweep`.
-        if !at(owner).head.change(Release, |head| head.with(MARKED)).is_pruning() {
-            let claims = sweep_flagged(owner, bin);
-            release(owner, claims * CHILD, bin);
-        }
-    }
 }

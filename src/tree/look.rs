@@ -130,8 +130,9 @@ pub(super) unsafe fn look(root: *mut Node) -> Vec<Seen> {
             #[cfg(feature = "std")]
             if is_branch(node) {
                 // What stands there are the owner's children (calibration `who_looks_sees_through_branches`).
-                if path.enter(node, owner) != Listing::Seen {
-                    seen[owner].listing = Listing::Busy;
+                let listing = path.enter(node, owner);
+                if listing != Listing::Seen {
+                    seen[owner].listing = listing;
                 }
                 continue;
             }

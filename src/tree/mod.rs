@@ -1,7 +1,7 @@
 //! The tree: intrusive, reference-counted nodes, and a cancel that walks them without stopping anybody.
 //!
 //! A node is a token, or a hidden child: one that carries the wakers of further waiters, or a callback, or a link to a
-//! token that has several sources. It stands in the list of its parent's children, and has a list of its own. Children are pushed at the front by one compare-and-swap. They are taken out by
+//! token that has several sources, or has children in a crowded token's place (`branch`). It stands in the list of its parent's children, and has a list of its own. Children are pushed at the front by one compare-and-swap. They are taken out by
 //! the *pruner*, whoever happens to be inside; who finds one inside leaves its dead node to him and goes (`prune`). A
 //! *cancel* freezes each list by a bit in its head, walks it, and the last walker to leave dissolves it (`cancel`,
 //! `sweep`). A node without handles that has one child is replaced by it (`collapse`); the list of one that has no ancestor
@@ -15,9 +15,9 @@
 //! |---|---|---|
 //! | `head` | first child; cancelled, pruning, marked, waited | `head` |
 //! | `state` | handles, child claims; linked, handed, pinned, retry | `state` |
-//! | `visit` | walkers inside the list; closed; announced | `cancel`, `reason` |
+//! | `visit` | walkers inside the list; closed; announced | `visit`, `announce` |
 //! | `slot` | the waker: free, busy, set, fired | `slot` |
-//! | `waiters` | the first block of further waiters: null, then that block, until the last handle goes | `block` |
+//! | `annex` | the first block of further waiters, and the number of the branches: each comes once, and goes with the last handle | `annex` |
 //! | the word of a block | for each of its slots: occupied, set; fired | `block` |
 //! | the purse in a block | the open block, and how many of the handles on it that it had are spent | `purse` |
 //! | `dead` | stack of nodes that wait for the pruner; `CLOSED` after the sweep | `prune` |
@@ -29,7 +29,7 @@
 //!
 //! - **I1** A node that lives and is linked owns one child claim on its parent, unless it is detached (I15). A token, a hidden
 //!   waiter's future, the future of a waiter in a further block, and a registration own one handle claim each; so does a token
-//!   on its first block, and the purse in that as many as it says on the open one. An entry in a canceller's list of
+//!   on its first block and on its branches, and the purse in that block as many as it says on the open one. An entry in a canceller's list of
 //!   wakers owns none (I17); but if it is a node that STAYS, a child claim on it, as does whoever cancels an anchor by a weak
 //!   claim.
 //! - **I2** A node is freed exactly once: by the pruner of its parent, after leaving the list in which no cancel had
@@ -74,6 +74,8 @@
 //!   out a waker that was forgotten there, or leaves the handle to the canceller, by a step in the slot.
 //! - **I18** A block has a token that has a handle, or is kept by futures that were forgotten, or by a canceller: who gives up the
 //!   last handle on a token gives up its blocks before. So no block keeps its token, or makes a relay of it.
+//! - **I19** A branch has one handle, its token's, who gives it up before his own last one; what else is done with it, its children do. A
+//!   token's number is no other's until then, and its directory is empty before the next one has it.
 //!
 //! # Memory ordering
 //!
@@ -98,7 +100,7 @@
 //! | E14 | SET into `slot`, or a block's word; SET out of it | the canceller's step; the next future's | the waker; that the cell has been read |
 //! | E15 | `dead` of a callback: a token, DONE | the other of the two; who asks whether it has finished | the token; what it did |
 //! | E16 | WAITED into `head` of a token with a deadline | the cancel | what the timer gave |
-//! | E17 | a block into `waiters`; a block, or handles, into the purse | who comes into the block; who takes a handle | the block; the handles |
+//! | E17 | a block, or a number, into `annex`; a branch into a directory; a block, or handles, into the purse | who comes into the block; who asks where a child is to stand; who takes a handle | the block; the directory; the branch; the handles |
 //! | E18 | `leave` and `finish`, in `slot` | the other of the two | all uses of the node, before the free |
 //!
 //! # Progress
@@ -106,7 +108,7 @@
 //! | operation | guarantee | retried when |
 //! |---|---|---|
 //! | `is_cancelled`, clone | wait-free, one atomic operation | |
-//! | create | lock-free | another push, pruner's step or first waiter changed the head |
+//! | create | lock-free | another push, pruner's step or first waiter changed the head; opening branches, once for a token: another came to the annex |
 //! | drop | lock-free; climbs only over nodes that end | another claim was taken or given back; as a pruner: others' dead nodes came in |
 //! | cancel | lock-free; O(1) when done | a push, a pruner's step; children created below the part not yet frozen prolong the walk |
 //! | poll, drop of a first waiter | wait-free, but for the first ever on a node | |
@@ -139,6 +141,7 @@
 
 mod ahead;
 mod annex;
+mod announce;
 mod birth;
 #[cfg(feature = "alloc")]
 mod block;
@@ -150,6 +153,7 @@ mod collapse;
 mod deadline;
 mod extended;
 mod foreign;
+mod hand_over;
 mod handle;
 mod head;
 mod linked;
@@ -168,6 +172,7 @@ mod slot;
 mod state;
 mod sweep;
 mod timed;
+mod visit;
 mod wait;
 mod wake;
 
@@ -188,10 +193,10 @@ pub(crate) use reason::Reason;
 pub(crate) use wait::Wait;
 
 use crate::primitives::{AtomicPtr, AtomicU32, Life, UnsafeCell};
+use annex::{Annex, AtomicAnnex};
 use core::mem::MaybeUninit;
 use core::ptr;
 use core::task::Waker;
-use annex::{Annex, AtomicAnnex};
 use head::{AtomicHead, CANCELLED, Head, MARKED, WAITED};
 use reason::AtomicReason;
 use state::{AtomicState, State};
@@ -257,7 +262,7 @@ impl Node {
             annex: AtomicAnnex::new(Annex::NONE),
             state: AtomicState::new(state),
             dead: AtomicPtr::new(ptr::null_mut()),
-            visit: AtomicU32::new(cancel::FIRST_VISITOR),
+            visit: AtomicU32::new(visit::FIRST_VISITOR),
             slot: AtomicU32::new(slot::FREE),
             link: UnsafeCell::new(ptr::null_mut()),
             next: AtomicPtr::new(ptr::null_mut()),

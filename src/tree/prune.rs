@@ -5,10 +5,10 @@
 //! the list is the word that carries the mark (flat combining; Hendler, Incze, Shavit and Tzafrir, SPAA 2010).
 
 use super::collapse::{collapse, unpin_or_bury};
+use super::hand_over::hand_over;
 use super::head::{Head, MARKED, PRUNING};
 use super::list::{forget_prev, unlink};
 use super::memory::Bin;
-use super::release::hand_over;
 use super::sweep::sweep;
 use super::{Node, at, next_of};
 use crate::primitives::{AcqRel, Acquire, Relaxed, Release, Word};

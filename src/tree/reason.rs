@@ -16,11 +16,11 @@
 //! The *short way* spares most nodes of most cancels that step: where the owner of a list was cancelled for no reason (the
 //! *plain* one), a walker marks a child first, and then stores the plain reason. So a child may be found marked and without
 //! a reason: then this can only be the plain one, and who finds it so stores it, too, before he relies on it
-//! (`cancel::help`). What keeps a store from overwriting another reason:
+//! (`announce::help`). What keeps a store from overwriting another reason:
 //!
 //! - All walkers of one list have the same reason, that of its owner, which is final; and what is marked stays in its list.
 //! - Whoever cancels a node that does not STAY for another reason announces himself first: by ANNOUNCED in `visit`, and then by a
-//!   step in the head, which sets WAITED there (`cancel::announce`). If that step comes after the mark, he finds the mark, and has lost.
+//!   step in the head, which sets WAITED there (`announce::announce`). If that step comes after the mark, he finds the mark, and has lost.
 //!   If it comes before it, who marks finds WAITED, and then looks for ANNOUNCED before he stores; so does who helps. Where that
 //!   is found, the plain reason, too, is a candidate: a compare-and-swap decides. (ANNOUNCED is not in this word, so that no step in it
 //!   ever meets a store.)

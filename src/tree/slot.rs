@@ -25,7 +25,7 @@
 //! Foreign code (`clone`, `drop`, `wake` of a waker) never runs while a slot is BUSY: a clone is made before, and what
 //! has to be dropped is handed out. `Waker::will_wake` compares two pointers and runs nothing.
 
-use super::cancel::help;
+use super::announce::help;
 use super::head::WAITED;
 use super::{Node, WakerCell, at};
 use crate::primitives::{AcqRel, Acquire, Relaxed, Release};

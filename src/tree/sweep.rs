@@ -5,9 +5,9 @@
 //! children could hear from it ([`dissolve`]).
 
 use super::ahead::Ahead;
+use super::hand_over::hand_over;
 use super::head::{CANCELLED, MARKED};
 use super::memory::Bin;
-use super::release::hand_over;
 use super::state::{AtomicState, CHILD, HANDLE, Swept};
 use super::{Node, at, next_of};
 use crate::primitives::{Acquire, Relaxed, Release, Word};

@@ -29,9 +29,9 @@ pub(crate) use self::home::{AnyHome, Home};
 pub(super) use self::home::{Origin, home_of};
 #[cfg(cancel_tree_loom)]
 pub use self::model::{keep_pool, live_nodes, settle};
+pub(crate) use self::pool::Places;
 #[cfg(feature = "std")]
 pub(super) use self::pool::Pool;
-pub(crate) use self::pool::Places;
 
 use super::extended::{dismantle, give_memory_back, is_dismantled_quietly, origin};
 use super::foreign::run_all;
@@ -211,7 +211,7 @@ pub(super) unsafe fn is_pooled(node: *mut Node) -> bool {
 }
 
 /// Whether what a cancel leaves of a pool's node is for the next drop of a heap's token: nobody has a handle on a node of the pool
-/// that branches live in, to empty its graveyard.
+/// that branches live in, to empty its graveyard (calibration `a_cause_of_a_branch_is_for_the_next_drop`).
 ///
 /// # Safety
 /// As [`Bin::put`].
