@@ -8,6 +8,7 @@ use crate::options::threads_in_words;
 use crate::parallel::{beside, together};
 use crate::tokens::Token;
 use std::hint::black_box;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -65,7 +66,10 @@ fn on_threads<T: Token>(threads: usize, window: Duration) -> impl FnMut(u64) -> 
 
 fn beside_churn<T: Token>() -> impl FnMut(u64) -> [Sample; 1] {
     let token = T::new();
-    move |repeat| beside(|| drop(token.child()), || on_the_wall(repeat, || _ = black_box(token.is_cancelled())))
+    move |repeat| {
+        let poll = || _ = black_box(black_box(&token).is_cancelled());
+        beside(|| drop(token.child()), || on_the_wall(repeat, poll))
+    }
 }
 
 /// As `timed`, and waiting counts.
@@ -79,8 +83,12 @@ fn on_the_wall(repeat: u64, mut call: impl FnMut()) -> [Sample; 1] {
 
 fn flag_beside_churn() -> impl FnMut(u64) -> [Sample; 1] {
     let token = cancel_tree::CancellationToken::new();
-    let flag = AtomicBool::new(false);
-    move |repeat| beside(|| drop(token.child()), || on_the_wall(repeat, || _ = black_box(flag.load(Ordering::Acquire))))
+    // Behind a pointer, as a token is, and it is read anew each time, too.
+    let flag = Arc::new(AtomicBool::new(false));
+    move |repeat| {
+        let load = || _ = black_box(black_box(&flag).load(Ordering::Acquire));
+        beside(|| drop(token.child()), || on_the_wall(repeat, load))
+    }
 }
 
 /// The median and the 99.9th percentile of so many calls, each between two looks at the clock.
