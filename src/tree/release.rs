@@ -134,20 +134,45 @@ pub(super) unsafe fn release_handle(node: *mut Node) {
     unsafe {
         // Acquire (E7): as in `release_but_the_last`. EXTENDED is there from birth.
         let seen = at(node).state.load(Acquire);
-        if seen.is_extended() || cancels_have_left_something() {
+        let is_quiet = !cancels_have_left_something();
+        if seen == State::CHILD && is_quiet {
+            release_leaf(node); // First: so end most tokens.
+        } else if seen.is_extended() || !is_quiet {
             release_and_tidy(node, seen);
-        } else if !seen.has_several_handles() {
-            release_last(node, seen);
         } else if let Err(seen) = at(node).state.release_but_the_last(seen) {
             release_last(node, seen);
         }
     }
 }
 
-/// Gives back the last handle on a node without a tail.
+// The common ends, without a loop: those of a leaf, whose parent has handles if it has one, in a list where nobody is at work. What is to
+// be said of each step stands in `settle` and what that calls.
+
+/// Gives back the only claim on a node without a tail that stands in a list, if that still is the only one.
 ///
-/// The common ends, without a loop: those of a leaf, whose parent has handles if it has one, in a list where nobody is at work. What is
-/// to be said of each step stands in [`settle`] and what that calls.
+/// # Safety
+/// As [`release`] and [`is_waited`].
+#[inline(never)]
+unsafe fn release_leaf(node: *mut Node) {
+    // SAFETY: as in `release_last`.
+    unsafe {
+        let own = at(node).head.load(Relaxed); // Relaxed: as there.
+        if own.is_waited() && is_waited(node) {
+            return end_waiting_and_release(node, State::CHILD);
+        }
+        if !at(node).state.release_leaf() {
+            return release_thoroughly(node, State::CHILD, HANDLE);
+        }
+        let parent = at(node).parent.load(Relaxed);
+        let head = at(parent).head.load(Relaxed);
+        if !unlink_only_child(parent, node, head) {
+            return bury_among_siblings(node, own, parent, head);
+        }
+        end_unlinked(node, own, parent);
+    }
+}
+
+/// Gives back the last handle on a node without a tail.
 ///
 /// # Safety
 /// As [`release`] and [`is_waited`].
@@ -167,15 +192,7 @@ unsafe fn release_last(node: *mut Node, seen: State) {
             // `who_is_not_alone_takes_a_step`, `in_a_list_nobody_is_alone`).
             return if seen.is_only(HANDLE) { end_alone(node, own) } else { release_root(node, seen) };
         }
-        if !at(node).state.release_leaf(seen) {
-            return release_thoroughly(node, seen, HANDLE);
-        }
-        let parent = at(node).parent.load(Relaxed);
-        let head = at(parent).head.load(Relaxed);
-        if !unlink_only_child(parent, node, head) {
-            return bury_among_siblings(node, own, parent, head);
-        }
-        end_unlinked(node, own, parent);
+        if seen == State::CHILD { release_leaf(node) } else { release_thoroughly(node, seen, HANDLE) }
     }
 }
 

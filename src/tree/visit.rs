@@ -49,6 +49,7 @@ pub(super) unsafe fn enter(node: *mut Node) -> bool {
 ///
 /// # Safety
 /// The caller is a visitor of the list, has walked all of it, and keeps `owner` otherwise.
+#[inline]
 pub(super) unsafe fn leave(owner: *mut Node, bin: &mut Bin) {
     // SAFETY: the visit, and then what else keeps `owner`.
     unsafe {

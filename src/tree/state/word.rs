@@ -127,13 +127,12 @@ impl AtomicState {
         Err(state)
     }
 
-    /// The short way of `release`, for the only handle on a leaf: if the state is as `seen`, the node is dead, and to be buried if it
-    /// is linked, else to be freed. Else nothing is done, and false.
+    /// The short way of `release`, for the only claim on a leaf that stands in a list: it is dead then, and to be buried. If the state is another
+    /// by now, nothing is done, and false.
     #[inline]
-    pub(in super::super) fn release_leaf(&self, seen: State) -> bool {
-        let left = State(seen.0.wrapping_sub(HANDLE));
+    pub(in super::super) fn release_leaf(&self) -> bool {
         // Release, Acquire (E7): as `release`.
-        left.0 & !LINKED == 0 && self.replace(seen, left, AcqRel, Relaxed).is_ok()
+        self.replace(State::CHILD, State(LINKED), AcqRel, Relaxed).is_ok()
     }
 
     /// The short way of `release`, for a child claim: if the state is as `seen`, and there is a handle, nothing follows from it. Else
