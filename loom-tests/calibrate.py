@@ -290,7 +290,7 @@ GUARDS = [
     ("disarmed_by_who_armed", "linked a_parent_is_cancelled_while_a_timer_is_armed",
      "timed.rs", "        if !slot::announce(node) {", "        if !slot::announce(node) && false {"),
     ("no_claim_on_the_dead", "linked an_alarm_of_a_token_that_is_gone_does_nothing",
-     "extended.rs", "unsafe { at(node).state.try_add_child() }.then_some(node)",
+     "weak.rs", "unsafe { at(node).state.try_add_child() }.then_some(node)",
      "unsafe {\n at(node).state.add_child();\n true\n }.then_some(node)"),
     ("memory_outlives_the_tree", "linked an_alarm_of_a_token_that_is_gone_does_nothing",
      "extended.rs", "if tail(node).memory.fetch_sub(1, AcqRel) == 1 {", "if tail(node).memory.fetch_sub(1, AcqRel) != 0 {"),

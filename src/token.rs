@@ -1,12 +1,11 @@
+use crate::PoolFull;
 use crate::guard::{DropGuard, DropGuardRef};
 use crate::race::{RunUntilCancelledFuture, RunUntilCancelledFutureOwned};
 use crate::reason::{CancelKind, Cancelled, Cause};
-use crate::registration::Registration;
-use crate::tree::{Handle, Reason, Unborn};
+use crate::tree::{Handle, Reason};
 #[cfg(feature = "alloc")]
 use crate::tree::{Heap, Linking};
 use crate::wait::{WaitForCancellationFuture, WaitForCancellationFutureOwned};
-use crate::{NotRegistered, PoolFull};
 #[cfg(feature = "alloc")]
 use core::borrow::Borrow;
 use core::fmt;
@@ -260,94 +259,6 @@ impl CancellationToken {
     /// As [`run_until_cancelled`](Self::run_until_cancelled), for a future that has to own its token.
     pub fn run_until_cancelled_owned<F: Future>(self, future: F) -> RunUntilCancelledFutureOwned<F> {
         RunUntilCancelledFutureOwned::new(self, future)
-    }
-
-    /// Registers `f`, to be run when this token is cancelled: once, by the thread that cancels it, after everything below
-    /// has been marked. If it is cancelled already, `f` runs here and now.
-    ///
-    /// ```
-    /// # use cancel_tree::{CancellationToken, Unregister};
-    /// # use std::sync::{Arc, atomic::{AtomicBool, Ordering}};
-    /// let token = CancellationToken::new();
-    /// let stop = Arc::new(AtomicBool::new(false));
-    /// let registration = token.on_cancel({
-    ///     let stop = stop.clone();
-    ///     move || stop.store(true, Ordering::Relaxed)
-    /// });
-    /// token.cancel();
-    /// assert!(stop.load(Ordering::Relaxed));
-    /// assert_eq!(registration.unregister(), Unregister::Done);
-    /// ```
-    ///
-    /// `f` is foreign code in a [`cancel`](Self::cancel): it may do with the tree what it likes, but it should be short, and
-    /// if the cancel may come from a signal or interrupt handler, it has to be fit for that. If it panics, all other
-    /// callbacks and wakers run all the same, and the panic reaches the caller of `cancel`, or of this function.
-    ///
-    /// Lock-free. One allocation, of 120 bytes and `f` (64-bit targets); none if the token is cancelled already. The
-    /// registration is a handle on the token, too. (Go: `AfterFunc`, which starts a goroutine for it.)
-    #[cfg(feature = "alloc")]
-    #[must_use = "dropping the registration unregisters the callback; `detach` leaves it registered"]
-    pub fn on_cancel<F: FnOnce() + Send + 'static>(&self, f: F) -> Registration {
-        self.try_on_cancel(f).unwrap_or_else(|f| {
-            f();
-            Registration::done()
-        })
-    }
-
-    /// As [`on_cancel`](Self::on_cancel), but never runs `f` here.
-    ///
-    /// # Errors
-    ///
-    /// `f`, if the token is cancelled already.
-    #[cfg(feature = "alloc")]
-    pub fn try_on_cancel<F: FnOnce() + Send + 'static>(&self, f: F) -> Result<Registration, F> {
-        if self.is_cancelled() {
-            return Err(f);
-        }
-        match self.handle.callback(Heap, f) {
-            Ok(callback) => Ok(Registration::new(self.handle.clone(), callback)),
-            Err(Unborn::Cancelled(f)) => Err(f),
-        }
-    }
-
-    /// Registers a function, to be run with `context` when this token is cancelled. As [`try_on_cancel`](Self::try_on_cancel), for a
-    /// token in a [`TokenPool`](crate::TokenPool).
-    ///
-    /// ```
-    /// # use cancel_tree::{PoolFull, TokenPool, Unregister};
-    /// # use core::sync::atomic::{AtomicBool, Ordering};
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// static POOL: TokenPool<2> = TokenPool::new();
-    /// static MOTOR: AtomicBool = AtomicBool::new(true);
-    ///
-    /// let token = POOL.try_token()?;
-    /// let registration = token.try_on_cancel_fn(|motor| motor.store(false, Ordering::Relaxed), &MOTOR)?;
-    /// token.cancel();
-    /// assert!(!MOTOR.load(Ordering::Relaxed));
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// A context that is larger than a word, or aligned more strictly, does not compile; that of several tokens may be one `static`.
-    ///
-    /// Lock-free. One node, from where this token came from: from its pool, or the heap.
-    ///
-    /// # Errors
-    ///
-    /// If this token is cancelled already, or its pool is full.
-    pub fn try_on_cancel_fn<C: Copy + Send + 'static>(
-        &self,
-        f: fn(C),
-        context: C,
-    ) -> Result<Registration, NotRegistered> {
-        if self.is_cancelled() {
-            return Err(NotRegistered::Cancelled);
-        }
-        match self.handle.callback(self.handle.home(), move || f(context)) {
-            Ok(callback) => Ok(Registration::new(self.handle.clone(), callback)),
-            Err(Unborn::Cancelled(_)) => Err(NotRegistered::Cancelled),
-            Err(Unborn::Full(..)) => Err(NotRegistered::PoolFull),
-        }
     }
 
     /// A token that is cancelled when one of several is, for the reason of the first of them.

@@ -39,14 +39,14 @@ pub(crate) use std::thread::yield_now;
 
 #[cfg(cancel_tree_loom)]
 pub use model::{set_thread_hint, thread_hint};
-/// A number that differs between threads that were made one after the other, as a rule, and is the same for each most of the time: by where
-/// their stacks are. Neighbours are 2 MiB apart, as threads of `std`, or a small multiple of that.
+/// A number that differs, as a rule, between threads that were started one after the other, and is the same for each most of the time:
+/// by where its stack is. Neighbours are as far from each other as their stacks are large: 2 MiB in `std`, 8 in C, or less.
 #[cfg(all(feature = "std", not(cancel_tree_loom)))]
 #[inline]
 pub(crate) fn thread_hint() -> usize {
     let here = 0_u8;
     let address = core::ptr::from_ref(&here).addr();
-    (address >> 21) ^ (address >> 23)
+    (address >> 17) ^ (address >> 21) ^ (address >> 23)
 }
 
 /// Ends the process: the answer to a counter that is about to wrap, as in `Arc`.

@@ -2,9 +2,9 @@
 
 use super::birth::Unborn;
 use super::deadline::Deadline;
+use super::extended::deadline;
 #[cfg(feature = "alloc")]
 use super::extended::name;
-use super::extended::{Weak, deadline};
 use super::linked::Links;
 #[cfg(feature = "alloc")]
 use super::look::{Seen, look};
@@ -12,6 +12,7 @@ use super::memory::{AnyHome, Home, empty_graveyard, home_of};
 use super::reason::Reason;
 use super::release::release_handle;
 use super::timed::{self, Timed};
+use super::weak::Weak;
 use super::{Node, at, birth, callback, cancel};
 use crate::PoolFull;
 use crate::time::Timer;

@@ -7,12 +7,13 @@
 
 use super::annex::Annex;
 use super::birth;
-use super::extended::{Payload, Role, Weak, deadline, payload, set_deadline};
+use super::extended::{Payload, Role, deadline, payload, set_deadline};
 use super::handle::Handle;
 use super::memory::{Bin, Home};
 use super::reason::Reason;
 use super::release::{release, release_handle_into};
 use super::state::HANDLE;
+use super::weak::Weak;
 use super::{Node, at};
 use crate::primitives::Relaxed;
 #[cfg(feature = "alloc")]

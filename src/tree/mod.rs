@@ -23,7 +23,7 @@
 //! | `dead` | stack of nodes that wait for the pruner; `CLOSED` after the sweep | `prune` |
 //! | | of a callback: who waits for its end; done | `callback` |
 //! | `reason` | what `is_cancelled` reads: alive, then why, for ever; comes before the mark in `head`, unless it is the plain one | `reason` |
-//! | `memory` in a tail | the tree and the weak claims | `extended` |
+//! | `memory` in a tail | the tree and the weak claims | `extended`, `weak` |
 //!
 //! # Invariants
 //!
@@ -175,12 +175,12 @@ mod timed;
 mod visit;
 mod wait;
 mod wake;
+mod weak;
 
 pub(crate) use birth::Unborn;
 #[cfg(any(all(test, feature = "std"), cancel_tree_loom))]
 pub(crate) use branch::in_use as branches_in_use;
 pub(crate) use deadline::Deadline;
-pub(crate) use extended::Weak;
 pub(crate) use foreign::run_all;
 pub(crate) use handle::Handle;
 pub(crate) use linked::Linking;
@@ -191,6 +191,7 @@ pub(crate) use memory::{AnyHome, Home, Places, empty_graveyard};
 pub(crate) use memory::{Heap, Named};
 pub(crate) use reason::Reason;
 pub(crate) use wait::Wait;
+pub(crate) use weak::Weak;
 
 use crate::primitives::{AtomicPtr, AtomicU32, Life, UnsafeCell};
 use annex::{Annex, AtomicAnnex};
