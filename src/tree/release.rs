@@ -160,6 +160,8 @@ unsafe fn release_leaf(node: *mut Node) {
         if own.is_waited() && is_waited(node) {
             return end_waiting_and_release(node, State::CHILD);
         }
+        // A step, though there is no other claim: who is at work on the list may pin the node, or take it out (calibration
+        // `in_a_list_nobody_is_alone`).
         if !at(node).state.release_leaf() {
             return release_thoroughly(node, State::CHILD, HANDLE);
         }
@@ -188,8 +190,8 @@ unsafe fn release_last(node: *mut Node, seen: State) {
         }
         if !seen.is_linked() {
             // A token is taken from another token, and a claim by who has one. So if there is no other, there never will be, and the
-            // node is ours without a step: what others did with it was acquired with `seen` (calibrations
-            // `who_is_not_alone_takes_a_step`, `in_a_list_nobody_is_alone`).
+            // node is ours without a step: what others did with it was acquired with `seen` (calibration
+            // `who_is_not_alone_takes_a_step`).
             return if seen.is_only(HANDLE) { end_alone(node, own) } else { release_root(node, seen) };
         }
         if seen == State::CHILD { release_leaf(node) } else { release_thoroughly(node, seen, HANDLE) }

@@ -1,5 +1,7 @@
 //! Weak claims: what timers and links hold on the tokens that they cancel.
 
+#[cfg(feature = "tracing")]
+use super::extended::name;
 use super::extended::{give_memory_back, tail};
 use super::memory::{self, AnyHome, Bin};
 use super::reason::Reason;
