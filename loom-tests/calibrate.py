@@ -358,8 +358,10 @@ ARGUED = [
     ("prune.rs", "Acquire->Relaxed", "head.without(MARKED), Acquire, Relaxed", "E4: the other side of it"),
     ("list.rs", "Release->Relaxed", "at(prev).next.store(next, Release)", "E12: `next` may be an heir that came into the list"
      " in the same session, and the walker one that was there before: three actors, three preemptions"),
-    ("cancel.rs", "Acquire->Relaxed", "let state = at(root).state.load(Acquire)", "E10: a node that has left its list has its reason, but"
+    ("announce.rs", "Acquire->Relaxed", "let state = at(root).state.load(Acquire)", "E10: a node that has left its list has its reason, but"
      " elsewhere another could come before that in the word's order; loom's read-modify-writes always read the newest value"),
+    ("branch.rs", "Acquire->Relaxed", "match place.compare_exchange(ptr::null_mut(), branch, Release, Acquire)", "E17: whose branch it is"
+     " wrote its words before anybody saw it; loom has no older value of them to show"),
     ("fixed/place.rs", "AcqRel->Acquire", "compare_exchange(FREE, BUSY", "a place freed, and then one before it taken: elsewhere both could be"
      " found taken by one alarm; loom's read-modify-writes, the failed ones too, always read the newest value"),
     ("fixed/place.rs", "Acquire->Relaxed", "compare_exchange(FREE, BUSY", "the other side of it"),

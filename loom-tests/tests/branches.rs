@@ -228,6 +228,23 @@ fn a_directory_is_used_again() {
 }
 
 #[test]
+fn who_comes_to_a_directory_that_was_anothers_finds_it_empty() {
+    explore("drop and open, child", 3, 20, || {
+        let (first, second, third) = (crowded(), crowded(), Arc::new(CancellationToken::new()));
+        drop(first.child_token());
+        let [opens, makes] = kept(&[third.clone(), third.clone()]);
+        together([
+            actor!({
+                drop(first);
+                model::open_branches(&opens);
+            }),
+            actor!(drop(makes.child_token())),
+        ]);
+        drop(second);
+    });
+}
+
+#[test]
 fn a_block_and_branches_come_at_once() {
     explore("open, second waiter", 3, 200, || {
         let token = Arc::new(CancellationToken::new());
