@@ -2,6 +2,8 @@
 //! there are two directories and two branches in all.) Proves, within the bounds: C3, C4, C8, C9 for what stands there, and that branches
 //! come back when their token has gone and nothing is left below them.
 
+#![allow(clippy::cloned_ref_to_slice_refs, reason = "`kept` takes an array")]
+
 mod support;
 
 use cancel_tree::{CancellationToken, model};
@@ -317,11 +319,7 @@ fn who_looks_sees_the_children_in_branches() {
         together([
             actor!({
                 let tree = looks.tree();
-                let all = tree
-                    .tokens()
-                    .iter()
-                    .all(|token| token.listing() == cancel_tree::snapshot::Listing::Complete && (token.handles() > 0));
-                assert!(!all || tree.tokens().len() >= 2, "overlooked");
+                assert!(!tree.is_complete() || tree.tokens().len() >= 2, "overlooked");
             }),
             actor!(drop(goes)),
         ]);

@@ -18,7 +18,7 @@ use crate::PoolFull;
 use crate::primitives::{Acquire, Relaxed, Release};
 use core::task::Waker;
 
-/// A token is crowded if a push fails so often: once is chance.
+/// A token is crowded if one push to its list fails so often: once is chance.
 #[cfg(all(feature = "std", not(cancel_tree_loom)))]
 const CROWD: usize = 4;
 
@@ -275,7 +275,7 @@ pub(super) unsafe fn push(parent: *mut Node, node: *mut Node) -> bool {
     unsafe { push_as::<false>(parent, node) }
 }
 
-/// The same for a token, whose elders are crowded if this is tried too often.
+/// The same for a token. If it fails too often, the parent is crowded.
 ///
 /// # Safety
 /// As [`push`].
@@ -335,7 +335,7 @@ unsafe fn try_push(parent: *mut Node, node: *mut Node, head: Head) -> Push {
 #[cold]
 #[inline(never)]
 unsafe fn push_again<const TOKEN: bool>(parent: *mut Node, node: *mut Node, mut head: Head) -> bool {
-    let mut tries = 1;
+    let mut failures = 1;
     // SAFETY: the caller's contract.
     unsafe {
         loop {
@@ -344,14 +344,14 @@ unsafe fn push_again<const TOKEN: bool>(parent: *mut Node, node: *mut Node, mut 
                 Push::Again(newer) => head = newer,
                 Push::Cancelled => return push_in_vain(parent),
             }
-            tries += 1;
+            failures += 1;
         }
         // In models it is said when.
         #[cfg(all(feature = "std", not(cancel_tree_loom)))]
-        if TOKEN && tries >= CROWD {
+        if TOKEN && failures >= CROWD {
             super::branch::open(parent);
         }
-        let _ = tries;
+        let _ = failures;
         true
     }
 }

@@ -1,7 +1,7 @@
 //! Branches: hidden tokens that have the children of a crowded token in its place.
 //!
 //! Where several threads make and drop children of one token, each of these steps has to wait for the cache line that the head and the
-//! state of the token are on. A thread that has to repeat a push more than once *opens* branches for the token: from then on a child comes
+//! state of the token are on. A thread whose push fails several times *opens* branches for the token: from then on a child comes
 //! into the list of a branch, a child of the token, that is chosen by the thread. So threads meet no more where they make children,
 //! and drop those that they have made. A branch is a node like those of other tokens, in the walks of cancels, too: what
 //! is promised of descendants is promised of what stands below it.
