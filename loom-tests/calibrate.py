@@ -360,6 +360,8 @@ ARGUED = [
      " in the same session, and the walker one that was there before: three actors, three preemptions"),
     ("announce.rs", "Acquire->Relaxed", "let state = at(root).state.load(Acquire)", "E10: a node that has left its list has its reason, but"
      " elsewhere another could come before that in the word's order; loom's read-modify-writes always read the newest value"),
+    ("sweep.rs", "Release->Relaxed", "let before = unsafe { at(root).head.change(Release", "E9: who dissolves has written nothing that a pruner reads; it is"
+     " as in a cancel, where who comes second has to see the walk"),
     ("branch.rs", "Acquire->Relaxed", "match place.compare_exchange(ptr::null_mut(), branch, Release, Acquire)", "E17: whose branch it is"
      " wrote its words before anybody saw it; loom has no older value of them to show"),
     ("fixed/place.rs", "AcqRel->Acquire", "compare_exchange(FREE, BUSY", "a place freed, and then one before it taken: elsewhere both could be"

@@ -183,6 +183,32 @@ fn below_a_child_with_its_own_reason_that_counts_beside_a_plain_cancel() {
 }
 
 #[test]
+fn what_came_before_a_cancel_is_seen_through_one_that_is_too_late_with_a_reason() {
+    explore("write and cancel root, reason for a child, look", 1, 300, || {
+        let live = Arc::new(AtomicUsize::new(0));
+        let root = CancellationToken::new();
+        let child = Arc::new(root.child_token());
+        let written = Arc::new(loom::sync::atomic::AtomicUsize::new(0));
+        let ([late, looks], seen, cause) =
+            (kept(&[child.clone(), child.clone()]), written.clone(), Named::new("late", &live));
+        together([
+            actor!({
+                written.store(1, Ordering::Relaxed);
+                root.cancel();
+            }),
+            actor!({
+                let _ = late.cancel_with(cause);
+            }),
+            actor!(if why(&looks) == Some("nothing") {
+                assert_eq!(seen.load(Ordering::Relaxed), 1, "cancelled, but what came before is not there");
+            }),
+        ]);
+        drop(child);
+        assert_eq!(live.load(Ordering::Relaxed), 0, "a cause is left");
+    });
+}
+
+#[test]
 fn a_reason_and_none_for_a_child_beside_a_plain_cancel_of_its_parent() {
     explore("reason for the child, plain for it, plain for the root", 1, 500, || {
         let live = Arc::new(AtomicUsize::new(0));
