@@ -39,14 +39,21 @@ pub(crate) use std::thread::yield_now;
 
 #[cfg(cancel_tree_loom)]
 pub use model::{set_thread_hint, thread_hint};
-/// A number that differs, as a rule, between threads that were started one after the other, and is the same for each most of the time:
-/// by where its stack is. Neighbours are as far from each other as their stacks are large: 2 MiB in `std`, 8 in C, or less.
+/// A number of the current thread's own: the next one, when it asks for the first time. So of threads that came to ask one after the other
+/// no two have the same, nor the same modulo how many they are.
 #[cfg(all(feature = "std", not(cancel_tree_loom)))]
 #[inline]
 pub(crate) fn thread_hint() -> usize {
-    let here = 0_u8;
-    let address = core::ptr::from_ref(&here).addr();
-    (address >> 17) ^ (address >> 21) ^ (address >> 23)
+    static NEXT: plain::AtomicUsize = plain::AtomicUsize::new(1);
+    std::thread_local! {
+        static OWN: core::cell::Cell<usize> = const { core::cell::Cell::new(0) };
+    }
+    OWN.with(|own| {
+        if own.get() == 0 {
+            own.set(NEXT.fetch_add(1, Relaxed)); // Relaxed: a number. (If it wraps, one thread asks again and again.)
+        }
+        own.get()
+    })
 }
 
 /// Ends the process: the answer to a counter that is about to wrap, as in `Arc`.

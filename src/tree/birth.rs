@@ -18,10 +18,6 @@ use crate::PoolFull;
 use crate::primitives::{Acquire, Relaxed, Release};
 use core::task::Waker;
 
-/// A token is crowded if one push to its list fails so often: once is chance.
-#[cfg(all(feature = "std", not(cancel_tree_loom)))]
-const CROWD: usize = 4;
-
 /// Why a hidden child was not born; with what was to be in it.
 pub(crate) enum Unborn<T, F> {
     /// The parent is cancelled.
@@ -275,7 +271,7 @@ pub(super) unsafe fn push(parent: *mut Node, node: *mut Node) -> bool {
     unsafe { push_as::<false>(parent, node) }
 }
 
-/// The same for a token. If it fails too often, the parent is crowded.
+/// The same for a token. If a try fails, branches are perhaps opened.
 ///
 /// # Safety
 /// As [`push`].
@@ -335,7 +331,6 @@ unsafe fn try_push(parent: *mut Node, node: *mut Node, head: Head) -> Push {
 #[cold]
 #[inline(never)]
 unsafe fn push_again<const TOKEN: bool>(parent: *mut Node, node: *mut Node, mut head: Head) -> bool {
-    let mut failures = 1;
     // SAFETY: the caller's contract.
     unsafe {
         loop {
@@ -344,14 +339,12 @@ unsafe fn push_again<const TOKEN: bool>(parent: *mut Node, node: *mut Node, mut 
                 Push::Again(newer) => head = newer,
                 Push::Cancelled => return push_in_vain(parent),
             }
-            failures += 1;
         }
         // In models it is said when.
         #[cfg(all(feature = "std", not(cancel_tree_loom)))]
-        if TOKEN && failures >= CROWD {
-            super::branch::open(parent);
+        if TOKEN {
+            super::branch::collided(parent);
         }
-        let _ = failures;
         true
     }
 }

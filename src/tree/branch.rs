@@ -1,7 +1,7 @@
 //! Branches: hidden tokens that have the children of a crowded token in its place.
 //!
 //! Where several threads make and drop children of one token, each of these steps has to wait for the cache line that the head and the
-//! state of the token are on. A thread whose push fails several times *opens* branches for the token: from then on a child comes
+//! state of the token are on. A thread that collides there again and again *opens* branches for the token: from then on a child comes
 //! into the list of a branch, a child of the token, that is chosen by the thread. So threads meet no more where they make children,
 //! and drop those that they have made. A branch is a node like those of other tokens, in the walks of cancels, too: what
 //! is promised of descendants is promised of what stands below it.
@@ -24,6 +24,8 @@ use super::slot::announce;
 use super::state::{HANDLE, State};
 use super::{Node, at};
 use crate::primitives::{Acquire, AtomicPtr, AtomicU32, Relaxed, Release, thread_hint};
+#[cfg(not(cancel_tree_loom))]
+use core::cell::Cell;
 use core::ptr;
 
 /// Tokens that have branches at one time: what an annex word can number.
@@ -99,6 +101,29 @@ pub(super) unsafe fn is_branch(node: *mut Node) -> bool {
 pub(super) unsafe fn branches_of(token: *mut Node) -> usize {
     // SAFETY: the handle. Relaxed: `host` looks again.
     unsafe { at(token).annex.load(Relaxed).branches() }
+}
+
+/// A push to the list of the token had to be tried again. If this thread has met that so often, and of no other token in between, it opens
+/// branches.
+///
+/// # Safety
+/// As [`open`].
+#[cfg(not(cancel_tree_loom))]
+#[cold]
+pub(super) unsafe fn collided(token: *mut Node) {
+    const OFTEN: u32 = 16;
+    std::thread_local! {
+        // Another token may have come to the same address: then that has branches for nothing.
+        static MET: Cell<(usize, u32)> = const { Cell::new((0, 0)) };
+    }
+    let (last, times) = MET.get();
+    let times = if last == token.addr() { times + 1 } else { 1 };
+    if times < OFTEN {
+        return MET.set((token.addr(), times));
+    }
+    MET.set((0, 0));
+    // SAFETY: the caller's contract.
+    unsafe { open(token) };
 }
 
 /// Opens branches for a token that is crowded, if it has none, and is none, and there is a directory.
