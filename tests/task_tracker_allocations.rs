@@ -5,6 +5,7 @@ mod support;
 
 use cancel_tree::task::TaskTracker;
 use std::task::Waker;
+use support::trackers::crowd;
 use support::wakers::{Counter, poll};
 use support::{Account, balanced, measure};
 
@@ -44,27 +45,54 @@ fn tracking_and_exits_and_looks_do_without_the_allocator() {
 }
 
 #[test]
-fn a_wait_allocates_when_it_is_polled_and_its_end_once() {
+fn waits_of_a_few_allocate_once() {
     balanced(|| {
         let tracker = TaskTracker::new();
-        let (mut first, account) = measure(|| tracker.wait());
-        assert_eq!(account, NOTHING);
-        // A seat, a listener; and once, the event.
-        assert_eq!(measure(|| poll(&mut first, Waker::noop()).is_pending()).1.calls, 3);
+        let counter = Counter::new();
+        for round in 0..3 {
+            let (mut wait, account) = measure(|| tracker.wait());
+            assert_eq!(account, NOTHING);
+            // Where the first four sit.
+            let (pending, account) = measure(|| poll(&mut wait, Waker::noop()).is_pending());
+            assert_eq!((pending, account.calls), (true, usize::from(round == 0)));
+            let (pending, account) = measure(|| counter.poll(&mut wait).is_pending());
+            assert_eq!((pending, account), (true, NOTHING));
+            let mut others = [tracker.wait(), tracker.wait(), tracker.wait()];
+            let (pending, account) = measure(|| others.each_mut().map(|wait| poll(wait, Waker::noop()).is_pending()));
+            assert_eq!((pending, account), ([true; 3], NOTHING));
+            let (closed, account) = measure(|| tracker.close());
+            assert_eq!((closed, account), (true, NOTHING));
+            assert_eq!(measure(|| counter.poll(&mut wait).is_ready()), (true, NOTHING));
+            tracker.reopen();
+        }
+    });
+}
+
+#[test]
+fn a_wait_beyond_those_that_have_room_allocates_when_it_is_polled_and_its_end_once() {
+    balanced(|| {
+        let tracker = TaskTracker::new();
+        let crowd = crowd(&tracker);
         for _ in 0..3 {
             let (mut wait, account) = measure(|| tracker.wait());
             assert_eq!(account, NOTHING);
             let counter = Counter::new();
+            // Its entry in the event's list, and the waker in that.
             let (pending, account) = measure(|| poll(&mut wait, Waker::noop()).is_pending());
             assert_eq!((pending, account.calls), (true, 2));
             let (pending, account) = measure(|| counter.poll(&mut wait).is_pending());
             assert_eq!((pending, account), (true, NOTHING));
-            // Where the wakers go that are to be woken; and it goes, too.
-            let (closed, account) = measure(|| tracker.close());
-            assert_eq!((closed, account.calls), (true, 2));
-            assert!(counter.poll(&mut wait).is_ready());
-            tracker.reopen();
+            drop(wait);
+            assert_eq!(counter.kept(), 0);
         }
+        let counter = Counter::new();
+        let mut wait = tracker.wait();
+        assert!(counter.poll(&mut wait).is_pending());
+        // Where the wakers go that are to be woken; and it goes, too.
+        let (closed, account) = measure(|| tracker.close());
+        assert!(closed && account.calls > 0);
+        assert!(counter.wakes() == 1 && counter.poll(&mut wait).is_ready());
+        drop(crowd);
     });
 }
 
@@ -78,9 +106,15 @@ fn waits_that_come_and_go_leave_nothing_more() {
             }
         });
         assert_eq!(account, NOTHING);
-        for _ in 0..1000 {
-            assert!(poll(&mut tracker.wait(), Waker::noop()).is_pending());
-        }
+        drop(crowd(&tracker));
+        let ((), account) = measure(|| {
+            for _ in 0..1000 {
+                assert!(poll(&mut tracker.wait(), Waker::noop()).is_pending());
+            }
+        });
+        assert_eq!(account, NOTHING);
+        let ((), account) = measure(|| drop(crowd(&tracker)));
+        assert_eq!(account.bytes, 0);
         let ((), account) = measure(|| _ = tracker.close());
         assert_eq!(account.bytes, 0);
     });

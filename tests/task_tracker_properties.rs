@@ -16,12 +16,14 @@ use proptest::prelude::*;
 use std::future::Ready;
 use support::explore::explore;
 use support::nodes;
+use support::trackers::CROWD;
 use support::wakers::Counter;
 
 #[allow(dead_code, reason = "each test file uses a part of it")]
 mod support {
     pub(crate) mod explore;
     pub(crate) mod nodes;
+    pub(crate) mod trackers;
     pub(crate) mod wakers;
 }
 
@@ -36,6 +38,8 @@ enum Op {
     Close,
     Reopen,
     Wait,
+    /// More waits than have room in the tracker, and each is polled.
+    Crowd,
     Poll(usize),
     DropWait(usize),
 }
@@ -50,6 +54,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => Just(Op::Close),
         2 => Just(Op::Reopen),
         3 => Just(Op::Wait),
+        1 => Just(Op::Crowd),
         3 => any::<usize>().prop_map(Op::Poll),
         1 => any::<usize>().prop_map(Op::DropWait),
     ]
@@ -104,6 +109,12 @@ fn run(ops: &[Op]) {
             Op::Close => assert_eq!(tracker.close(), !std::mem::replace(&mut closed, true)),
             Op::Reopen => assert_eq!(tracker.reopen(), std::mem::replace(&mut closed, false)),
             Op::Wait => waits.push(Wait::new(&tracker, closed && tokens.is_empty() && tracked.is_empty())),
+            Op::Crowd if waits.len() > 3 * CROWD => waits.clear(),
+            Op::Crowd => {
+                let over = closed && tokens.is_empty() && tracked.is_empty();
+                waits.extend((0..CROWD).map(|_| Wait::new(&tracker, over)));
+                waits.iter_mut().for_each(Wait::poll);
+            }
             Op::Poll(which) => {
                 let count = waits.len();
                 if count != 0 {

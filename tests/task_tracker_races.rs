@@ -11,16 +11,20 @@ use std::sync::{Barrier, Mutex};
 use std::task::Waker;
 use std::thread;
 use support::callbacks::panic_of;
+use support::trackers::crowd;
 use support::wakers::{Counter, Hooks, poll};
 use support::{Random, for_ever, until_done};
 
 /// Three threads exit, one closes, two wait: both are told by one of these steps, in whatever order they come. (A wake-up that
-/// is lost leaves the test hanging.)
+/// is lost leaves the test hanging.) Every other time a crowd waits, too.
 #[test]
 fn the_close_and_the_last_exit_meet() {
     let mut done = until_done(2);
+    let mut crowded = false;
     while !done() {
+        crowded = !crowded;
         let tracker = TaskTracker::new();
+        let _crowd = if crowded { crowd(&tracker) } else { Vec::new() };
         let seen = AtomicUsize::new(0);
         let start = Barrier::new(6);
         thread::scope(|scope| {
@@ -135,11 +139,12 @@ fn every_wait_ends_when_rounds_go_on() {
                 let mut random = Random(seed);
                 for _ in 0..EACH {
                     let mut wait = tracker.wait();
-                    match random.below(4) {
-                        0 => {}
-                        1 => drop(tracker.token()),
-                        2 => _ = poll(&mut wait, Waker::noop()),
-                        _ => block_on(wait),
+                    match random.below(20) {
+                        0..5 => {}
+                        5..10 => drop(tracker.token()),
+                        10..15 => _ = poll(&mut wait, Waker::noop()),
+                        15..19 => block_on(wait),
+                        _ => crowd(tracker).into_iter().for_each(block_on),
                     }
                 }
                 waiting.fetch_sub(1, Relaxed);
@@ -193,8 +198,9 @@ fn counts_add_up_between_threads() {
 /// One panics of those who wait; all others are woken, and the panic reaches who has ended the wait.
 #[test]
 fn a_waker_that_panics_keeps_nobody_from_being_woken() {
-    for by_exit in [false, true] {
+    for (by_exit, crowded) in [(false, false), (false, true), (true, false), (true, true)] {
         let (tracker, counters) = (TaskTracker::new(), Counter::many(5));
+        let _crowd = if crowded { crowd(&tracker) } else { Vec::new() };
         let token = tracker.token();
         let hooks = Hooks::on_wake(|| resume_unwind(Box::new("waker")));
         let mut waits: Vec<_> = (0..6).map(|_| tracker.wait()).collect();
@@ -250,6 +256,7 @@ fn a_waker_may_do_anything_with_the_tracker() {
     });
     let mut wait = tracker.wait();
     assert!(hooks.poll(&mut wait).is_pending());
+    let _crowd = crowd(tracker);
     for _ in 0..3 {
         let mut other = tracker.wait();
         assert!(counter.poll(&mut other).is_pending());

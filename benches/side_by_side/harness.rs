@@ -21,6 +21,10 @@ impl Sample {
     pub(crate) fn and(self, other: Self) -> Self {
         Self { elapsed: self.elapsed + other.elapsed, ..self }
     }
+    /// Each unit was so many.
+    pub(crate) fn times(self, many: u64) -> Self {
+        Self { units: self.units * many, ..self }
+    }
     fn nanoseconds(self) -> f64 {
         self.elapsed.as_nanos() as f64 / self.units.max(1) as f64
     }

@@ -1,5 +1,7 @@
 //! The tracker of tasks. Proves, within the bounds: who waits is told of each moment at which the tracker is closed and empty
 //! since he came, whatever follows it, and of none before; and sees what came before the exits that led to it.
+//!
+//! A tracker has one seat here: who finds it taken listens to the event.
 
 mod support;
 
@@ -69,33 +71,83 @@ fn who_waits_is_told_of_the_end_and_sees_what_came_before_it() {
 
 #[test]
 fn who_begins_to_wait_during_the_last_exit_is_told_of_the_end() {
-    in_every_order(2, || {
-        explore("wait, exit", 3, 10, || {
+    in_every_order(2, || explore("wait, exit", 6, 50, || wait_during_the_last_exit(false, 1)));
+}
+
+#[test]
+fn who_begins_to_wait_without_a_seat_during_the_last_exit_is_told_of_the_end() {
+    in_every_order(2, || explore("wait beside one that sits, exit", 6, 100, || wait_during_the_last_exit(true, 1)));
+}
+
+#[test]
+fn who_changes_its_waker_during_the_last_exit_is_woken_by_the_latest() {
+    in_every_order(2, || explore("wait with two wakers, exit", 6, 100, || wait_during_the_last_exit(false, 2)));
+}
+
+#[test]
+fn who_changes_its_waker_without_a_seat_during_the_last_exit_is_woken_by_the_latest() {
+    in_every_order(2, || explore("wait with two wakers beside one that sits, exit", 6, 100, || wait_during_the_last_exit(true, 2)));
+}
+
+/// One waits, perhaps beside another that has the seat, and is polled with as many wakers, one after the other.
+fn wait_during_the_last_exit(beside_another: bool, wakers: usize) {
+    let world = World::new();
+    let token = world.tracker.token();
+    world.tracker.close();
+    let mut sits = world.tracker.wait();
+    let (other, waker_of_other) = Counter::new();
+    assert!(!beside_another || poll(&mut sits, &waker_of_other).is_pending());
+    let [works, waits] = [world.clone(), world.clone()];
+    together([
+        actor!({
+            works.do_work(0);
+            works.do_work(1);
+            drop(token);
+        }),
+        actor!({
+            let mut wait = waits.tracker.wait();
+            let counters: Vec<_> = (0..wakers).map(|_| Counter::new()).collect();
+            if counters.iter().all(|(_, waker)| poll(&mut wait, waker).is_pending()) {
+                // A wake-up that is lost never comes, which loom notices.
+                let (latest, waker) = counters.last().unwrap();
+                while latest.wakes() == 0 {
+                    loom::thread::yield_now();
+                }
+                assert!(poll(&mut wait, waker).is_ready());
+            }
+            waits.all_is_done();
+        }),
+    ]);
+    assert_eq!(other.wakes(), usize::from(beside_another), "the wake-up of the other was lost, or given twice");
+    assert!(poll(&mut sits, Waker::noop()).is_ready());
+}
+
+#[test]
+fn who_goes_during_the_last_exit_takes_no_wake_up_from_another() {
+    for listens in [false, true] {
+        explore("two wait, one goes, exit", 6, 100, move || {
             let world = World::new();
             let token = world.tracker.token();
             world.tracker.close();
-            let [works, waits] = [world.clone(), world.clone()];
+            let waits = world.clone();
             together([
-                actor!({
-                    works.do_work(0);
-                    works.do_work(1);
-                    drop(token);
-                }),
+                actor!(drop(token)),
                 actor!({
                     let (counter, waker) = Counter::new();
-                    let mut wait = waits.tracker.wait();
-                    if poll(&mut wait, &waker).is_pending() {
-                        // A wake-up that is lost never comes, which loom notices.
-                        while counter.wakes() == 0 {
-                            loom::thread::yield_now();
-                        }
-                        assert!(poll(&mut wait, &waker).is_ready());
+                    let (mut goes, mut stays) = (waits.tracker.wait(), waits.tracker.wait());
+                    // Who is polled first has the seat.
+                    let _ = !listens && poll(&mut goes, Waker::noop()).is_pending();
+                    let pending = poll(&mut stays, &waker).is_pending();
+                    let _ = listens && poll(&mut goes, Waker::noop()).is_pending();
+                    drop(goes);
+                    while pending && counter.wakes() == 0 {
+                        loom::thread::yield_now();
                     }
-                    waits.all_is_done();
+                    assert!(poll(&mut stays, &waker).is_ready());
                 }),
             ]);
         });
-    });
+    }
 }
 
 #[test]
@@ -230,7 +282,7 @@ fn who_reopens_sees_what_came_before_the_close() {
 #[test]
 fn who_is_told_late_of_an_older_round_goes_on_waiting() {
     in_every_order(2, || {
-        explore("two wait, close; reopen, wait, exit", 3, 50, || {
+        explore("two wait, close; reopen, wait, exit", 6, 50, || {
             let world = World::new();
             let mut first = world.tracker.wait();
             let (counter, waker) = Counter::new();

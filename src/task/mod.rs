@@ -24,13 +24,14 @@
 //!
 //! `TaskTracker` has the interface of `tokio_util::task::TaskTracker` (0.7.20), under the same paths; the methods that spawn are
 //! there with the feature `tokio`, and [`track_future`](TaskTracker::track_future) works on any executor. (On targets without
-//! compare-and-swap there is no such module.) Waits stand on an event of the crate `event-listener`.
+//! compare-and-swap there is no such module.) A crowd of waits stands on an event of the crate `event-listener`.
 
 #[cfg(cancel_tree_loom)]
 mod event;
 mod lock;
 #[cfg(not(cancel_tree_loom))]
 mod report;
+mod seats;
 #[cfg(not(cancel_tree_loom))]
 mod shutdown;
 #[cfg(feature = "tokio")]

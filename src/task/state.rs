@@ -8,7 +8,7 @@
 //! | bits | | on targets without 64-bit atomics |
 //! |---|---|---|
 //! | `CLOSED` | the tracker is closed | |
-//! | `AWAITED` | somebody listens for the end of this round | |
+//! | `AWAITED` | somebody waits for the end of this round | |
 //! | 30 bits | how much is tracked, times `ONE` | 20 bits |
 //! | 32 bits | the number of the round, times `ROUND`; it wraps | 10 bits |
 //!
@@ -16,10 +16,10 @@
 //!
 //! - **T1** The step that makes the tracker closed and empty, and no other, goes on to the next number, and clears `AWAITED`. If that
 //!   was set, who has made the step notifies.
-//! - **T2** `AWAITED` is set by somebody whose listener is there already, by a step that finds his round still going on. So
-//!   either who ends the round finds the listener, or he finds the round over.
-//! - **T3** A listener may be told of an older round, by somebody who is late. So who is told looks at the number again, and if it is
-//!   still his, listens anew (calibration `who_is_told_looks_again`).
+//! - **T2** `AWAITED` is set, or found set, by somebody who is among the waiters already, and finds his round still going on. So
+//!   either who ends the round finds him among them, or he finds the round over.
+//! - **T3** Who waits may be told of an older round, by somebody who is late. So who is told looks at the number again, and if it is
+//!   still his, becomes a waiter anew (calibration `who_is_told_looks_again`).
 
 use super::waiters::Waiters;
 use crate::primitives::{Acquire, AtomicWord, Relaxed, Release, Word, abort};
@@ -103,7 +103,7 @@ impl State {
     /// Takes a step, which ends the round if it leads to closed and empty. Says what was there before.
     #[inline]
     fn step(&self, next: impl Fn(Word) -> Word) -> Snapshot {
-        // Release: pairs with `look` and `reopen`. Who listens is found by the event's lock (`await_end`).
+        // Release: pairs with `look` and `reopen`. Who waits is found by a lock (`await_end`).
         let taken = self.word.fetch_update(Release, Relaxed, |word| Some(Snapshot(word).settled(next(word))));
         let (Ok(seen) | Err(seen)) = taken;
         // In that very step (calibration `a_round_ends_with_its_step`).
@@ -120,12 +120,13 @@ impl State {
         begun.is_over() || self.look().round() != begun.round()
     }
 
-    /// Before somebody relies on his listener: says that there is one. False if the round of `begun` is over, and so perhaps nobody will
-    /// tell him (calibration `who_listens_looks_again`).
+    /// For one who is among the waiters, and relies on it from now on: says that there is one. False if the round of `begun` is over, and
+    /// so perhaps nobody will tell him (calibration `who_waits_looks_again`).
     pub(super) fn await_end(&self, begun: Snapshot) -> bool {
-        // Relaxed: who finds the bit takes the event's lock after that. Had he taken it before us, who came into the list under it, his
-        // step would happen before ours, and could not have found it. On failure there is nothing to conclude: the caller looks.
-        let same = |word| (Snapshot(word).round() == begun.round()).then_some(word | AWAITED);
-        self.word.fetch_update(Relaxed, Relaxed, same).is_ok()
+        // Relaxed: whoever ends this round finds the bit, and takes the lock under which we became a waiter after that. Had he taken it
+        // before us, his step would happen before ours, and we would find the next round; by a load as well.
+        let is_same = |word| Snapshot(word).round() == begun.round();
+        let set = |word| (is_same(word) && word & AWAITED == 0).then_some(word | AWAITED);
+        self.word.fetch_update(Relaxed, Relaxed, set).map_or_else(is_same, |_| true)
     }
 }

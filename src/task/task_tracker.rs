@@ -1,7 +1,7 @@
 //! [`TaskTracker`] and what belongs to it. The same path as in tokio-util.
 
 use super::state::{Snapshot, State};
-use super::waiters::Listener;
+use super::waiters::Waiter;
 use crate::blocking_wait::park_until;
 use alloc::sync::Arc;
 use core::fmt;
@@ -44,9 +44,12 @@ use pin_project_lite::pin_project;
 /// Tracking, exits, `close` and `reopen` are steps on one word: wait-free to track and to reopen, lock-free the others. They
 /// allocate nothing.
 ///
-/// Where somebody waits, the exit or the `close` that ends his wait **may block** for a moment, and may allocate: the waits stand in
-/// the list of an event of the crate `event-listener`, behind a lock. It is held for a few steps for each of those that wait, and
-/// never while a waker runs. So that exit is not for interrupt or signal handlers.
+/// Where somebody waits, the exit or the `close` that ends his wait **may block** for a moment: who waits is in a list behind a
+/// lock. It is held for a few steps at a time, and never while a waker runs. So that exit is not for interrupt or signal handlers.
+///
+/// Up to 256 waits at a time have room in the tracker, which makes it when it is first needed, and keeps it: from then on
+/// a wait that comes and goes there, and its end, allocate nothing. Those beyond are in the list of an event of the crate
+/// `event-listener`: each takes two allocations, and the end of their round some more.
 ///
 /// # Who runs the wakers
 ///
@@ -83,7 +86,7 @@ impl TaskTracker {
     /// its own waker is perhaps still woken.) But one that is made anew counts from then on: a moment that
     /// came between the two is missed by both. To look for other things meanwhile, keep the future.
     pub fn wait(&self) -> TaskTrackerWaitFuture<'_> {
-        TaskTrackerWaitFuture { tracker: self, begun: Some(self.state.look()), listener: None }
+        TaskTrackerWaitFuture { tracker: self, begun: Some(self.state.look()), waiter: None }
     }
 
     /// Says that the tracker may be taken as over when it is empty. True if it was open.
@@ -267,15 +270,15 @@ impl<F: fmt::Debug> fmt::Debug for TrackedFuture<F> {
 ///
 /// A poll after `Ready` says `Ready` again.
 ///
-/// The first poll that says `Pending` takes two or three allocations. A poll, and the drop of one that has been polled,
-/// **may block** for a moment, as said [there](TaskTracker#progress); they may be done in the waker of another wait, or of this one. One
-/// that is forgotten after it was polled keeps the memory of its tracker.
+/// A poll, and the drop of one that has been polled, **may block** for a moment, and the first poll may allocate, as said
+/// [there](TaskTracker#progress); they may be done in the waker of another wait, or of this one. One that is forgotten after it was
+/// polled keeps its place until its round is over, and its waker; or, if that is in the event's list, the memory of its tracker for ever.
 #[must_use = "futures do nothing unless polled"]
 pub struct TaskTrackerWaitFuture<'a> {
     tracker: &'a TaskTracker,
     /// The tracker when the wait began. `None` when it is over.
     begun: Option<Snapshot>,
-    listener: Option<Listener>,
+    waiter: Option<Waiter<'a>>,
 }
 
 impl TaskTrackerWaitFuture<'_> {
@@ -286,25 +289,23 @@ impl TaskTrackerWaitFuture<'_> {
 
     fn poll_here(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let state = &self.tracker.state;
-        while let Some(begun) = self.begun {
-            if state.has_ended(begun) {
-                self.begun = None;
-                break;
-            }
-            let listener = self.listener.get_or_insert_with(|| Listener::new(Arc::clone(state)));
-            if !listener.is_listening() {
-                listener.listen();
-                // The round may have ended before anybody could find us.
-                if !state.await_end(begun) {
-                    continue;
+        let Some(begun) = self.begun else { return Poll::Ready(()) };
+        while !state.has_ended(begun) {
+            if let Some(waiter) = &self.waiter {
+                if waiter.poll(cx.waker()).is_pending() {
+                    return Poll::Pending;
                 }
+                // Told, perhaps of an older round (calibration `who_is_told_looks_again`).
+                self.waiter = None;
             }
-            if listener.poll(cx).is_pending() {
+            // First (calibration `who_waits_is_found_first`): the round may have ended before anybody could find us.
+            self.waiter = Some(Waiter::new(state, cx.waker()));
+            if state.await_end(begun) {
                 return Poll::Pending;
             }
-            // Told, perhaps of an older round (calibration `who_is_told_looks_again`).
         }
-        self.listener = None;
+        self.begun = None;
+        self.waiter = None;
         Poll::Ready(())
     }
 }

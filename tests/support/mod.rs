@@ -5,6 +5,8 @@ pub(crate) mod callbacks;
 #[cfg(feature = "std")]
 pub(crate) mod contexts;
 pub(crate) mod nodes;
+#[cfg(feature = "task")]
+pub(crate) mod trackers;
 pub(crate) mod wakers;
 
 use std::sync::{Mutex, PoisonError};

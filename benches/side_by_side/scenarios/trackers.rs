@@ -19,20 +19,31 @@ macro_rules! scenarios {
                 move |repeat| floors::timed(repeat, || drop(black_box(black_box(&tracker).token())))
             }
 
-            /// One piece of work, one that waits for its end; and it is open again.
-            pub(super) fn round() -> impl FnMut(u64) -> [Sample; 1] {
+            /// One piece of work, and so many that wait for its end; and it is open again.
+            pub(super) fn round(waits: u64) -> impl FnMut(u64) -> [Sample; 1] {
                 let tracker = TaskTracker::new();
                 move |repeat| {
-                    floors::timed(repeat, || {
-                        let token = black_box(&tracker).token();
-                        let mut wait = pin!(tracker.wait());
-                        assert!(poll_once(wait.as_mut()).is_pending(), "something is tracked");
-                        tracker.close();
-                        drop(token);
-                        assert!(poll_once(wait.as_mut()).is_ready(), "all is over");
+                    let [sample] = floors::timed(repeat, || {
+                        let mut token = Some(black_box(&tracker).token());
+                        wait_during(&tracker, waits, &mut || {
+                            tracker.close();
+                            token = None;
+                        });
                         tracker.reopen();
-                    })
+                    });
+                    [sample.times(waits)]
                 }
+            }
+
+            fn wait_during(tracker: &TaskTracker, waits: u64, work: &mut dyn FnMut()) {
+                let mut wait = pin!(tracker.wait());
+                assert!(poll_once(wait.as_mut()).is_pending(), "something is tracked");
+                if waits == 1 {
+                    work()
+                } else {
+                    wait_during(tracker, waits - 1, work)
+                }
+                assert!(poll_once(wait.as_mut()).is_ready(), "all is over");
             }
         }
     };
@@ -47,6 +58,10 @@ pub(crate) fn rows(bench: &mut Bench) {
     let plan = Plan::repeated(&bench.options);
     let row = Row::new("tracker/token", "a token: made and dropped");
     bench.run(plan, [row], || vec![Entry::token::<Ours>(ours::token()), Entry::token::<Tokio>(theirs::token())]);
-    let row = Row::new("tracker/round", "a round with one that waits");
-    bench.run(plan, [row], || vec![Entry::token::<Ours>(ours::round()), Entry::token::<Tokio>(theirs::round())]);
+    for (waits, name) in [(1, "one that waits"), (10, "ten that wait"), (100, "a hundred that wait")] {
+        let row = Row::new(format!("tracker/round/{waits}"), format!("a round with {name}, per wait"));
+        bench.run(plan, [row], || {
+            vec![Entry::token::<Ours>(ours::round(waits)), Entry::token::<Tokio>(theirs::round(waits))]
+        });
+    }
 }
