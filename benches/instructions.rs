@@ -11,7 +11,7 @@ use std::task::{Context, Waker};
 /// How many calls, or nodes, a figure is the average of; `instructions.sh` divides by it.
 const MANY: usize = 1_000;
 
-type Rows = [(&'static str, fn()); 17];
+type Rows = [(&'static str, fn()); 18];
 
 fn main() {
     // Cargo and test runners pass options, which are none of ours.
@@ -41,13 +41,13 @@ fn poll(wait: Pin<&mut impl Future<Output = ()>>) {
 macro_rules! rows {
     (
         $module:ident, $library:ident, $is_cancelled:ident, $create_drop:ident, $create_drop_oldest:ident, $rolling:ident,
-        $clone_drop:ident, $cancel:ident, $drop:ident, $waiter:ident $(,)?
+        $clone_drop:ident, $cancel:ident, $drop:ident, $waiter:ident, $tracker_round:ident $(,)?
     ) => {
         mod $module {
-            use super::{MANY, Rows, black_box, pin, poll};
+            use super::{Context, Future, MANY, Pin, Rows, Waker, black_box, pin, poll};
             use std::collections::VecDeque;
-            use std::pin::Pin;
             use $library::sync::{CancellationToken, WaitForCancellationFuture};
+            use $library::task::TaskTracker;
 
             #[inline(never)]
             #[unsafe(no_mangle)]
@@ -96,6 +96,18 @@ macro_rules! rows {
             #[unsafe(no_mangle)]
             fn $waiter(token: &CancellationToken) {
                 poll(pin!(token.cancelled()));
+            }
+
+            #[inline(never)]
+            #[unsafe(no_mangle)]
+            fn $tracker_round(tracker: &TaskTracker) {
+                let token = tracker.token();
+                let mut wait = pin!(tracker.wait());
+                poll(wait.as_mut());
+                tracker.close();
+                drop(token);
+                assert!(wait.poll(&mut Context::from_waker(Waker::noop())).is_ready(), "all is over");
+                tracker.reopen();
             }
 
             /// All handles, the root's first.
@@ -190,6 +202,10 @@ macro_rules! rows {
                     let _waits: Vec<_> = tree[1..].iter().map(waiting).collect();
                     $cancel(black_box(&tree[0]));
                 }),
+                ("tracker_round", || {
+                    let tracker = TaskTracker::new();
+                    often(|| $tracker_round(&tracker), || $tracker_round(black_box(&tracker)));
+                }),
             ];
         }
     };
@@ -206,6 +222,7 @@ rows!(
     measured_cancel_tree_cancel,
     measured_cancel_tree_drop,
     measured_cancel_tree_waiter,
+    measured_cancel_tree_tracker_round,
 );
 
 rows!(
@@ -219,4 +236,5 @@ rows!(
     measured_tokio_util_cancel,
     measured_tokio_util_drop,
     measured_tokio_util_waiter,
+    measured_tokio_util_tracker_round,
 );

@@ -181,7 +181,7 @@ GUARDS = [
      "(self.block, self.fired) = (node, block::fire(node));\n                    if self.fired.is_none() {",
      "(self.block, self.fired) = (node, block::fire(node));\n                    if !self.fired.is_none() {\n                        release(node, CHILD, &mut Bin::deferred());\n                    } else {"),
     ("who_panics_is_not_woken_again", "wait a_waker_of_a_block_that_panics_is_not_woken_again",
-     "block/fired.rs", "            *self.0 = self.1;\n", "            if self.1.is_none() {\n                *self.0 = self.1;\n            }\n"),
+     "block/fired.rs", "            *self.fired = Fired {", "            if !self.now.is_none() {\n                return;\n            }\n            *self.fired = Fired {"),
     ("all_words_of_a_block_are_fired", "waiters a_fourth_waiter_during_a_cancel_is_ready_or_woken",
      "block/fired.rs", "            while self.is_none() && self.segment < segments(block) {", "            while self.is_none() && self.segment < 1 {"),
     ("branches_are_announced", "branches a_child_in_a_branch_is_cancelled_and_leaves_nothing",

@@ -331,3 +331,49 @@ fn who_is_dropped_by_another_waker_of_the_same_cancel_is_not_woken() {
         }
     });
 }
+
+/// C12: some waker, early or late, drops half of the others. Those who are left are woken, and of the others who was before.
+#[test]
+fn of_a_crowd_those_who_are_left_are_woken() {
+    const WAITERS: usize = 150;
+    struct Crowd {
+        nth: usize,
+        waits: Mutex<Vec<Option<WaitForCancellationFutureOwned>>>,
+        woken: Mutex<Vec<usize>>,
+    }
+    struct Member(Arc<Crowd>, usize);
+    impl Wake for Member {
+        fn wake(self: Arc<Self>) {
+            let Member(crowd, number) = &*self;
+            let wakes = {
+                let mut woken = crowd.woken.lock().unwrap();
+                woken.push(*number);
+                woken.len()
+            };
+            if wakes == crowd.nth {
+                let even: Vec<_> = crowd.waits.lock().unwrap().iter_mut().step_by(2).map(Option::take).collect();
+                drop(even);
+            }
+        }
+    }
+    balanced(|| {
+        for nth in 1..=WAITERS {
+            let token = CancellationToken::new();
+            let crowd = Arc::new(Crowd { nth, waits: Mutex::default(), woken: Mutex::default() });
+            for number in 0..WAITERS {
+                let waker = Arc::new(Member(Arc::clone(&crowd), number)).into();
+                let mut wait = token.clone().cancelled_owned();
+                assert!(Pin::new(&mut wait).poll(&mut Context::from_waker(&waker)).is_pending());
+                crowd.waits.lock().unwrap().push(Some(wait));
+            }
+            token.cancel();
+            let woken = std::mem::take(&mut *crowd.woken.lock().unwrap());
+            crowd.waits.lock().unwrap().clear();
+            assert!(woken.iter().skip(nth).all(|number| number % 2 == 1), "one was woken after its drop");
+            let mut odd: Vec<_> = woken.iter().filter(|&number| number % 2 == 1).copied().collect();
+            odd.sort_unstable();
+            assert!(odd.into_iter().eq((1..WAITERS).step_by(2)), "one was not woken, or twice");
+            assert_eq!(Arc::strong_count(&crowd), 1, "a waker is kept");
+        }
+    });
+}

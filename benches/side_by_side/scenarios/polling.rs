@@ -56,7 +56,7 @@ pub(crate) fn rows(bench: &mut Bench) {
 
 fn alone<T: Token>() -> impl FnMut(u64) -> [Sample; 1] {
     let token = T::new();
-    move |repeat| floors::timed(repeat, || _ = black_box(black_box(&token).is_cancelled()))
+    move |repeat| floors::timed_in_rows(repeat, || _ = black_box(black_box(&token).is_cancelled()))
 }
 
 fn on_threads<T: Token>(threads: usize, window: Duration) -> impl FnMut(u64) -> [Sample; 1] {

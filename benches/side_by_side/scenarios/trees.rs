@@ -186,7 +186,7 @@ fn again<T: Token>() -> impl FnMut(u64) -> [Sample; 1] {
     let token = T::new();
     let _child = token.child();
     token.cancel();
-    move |repeat| floors::timed(repeat, || black_box(&token).cancel())
+    move |repeat| floors::timed_in_rows(repeat, || black_box(&token).cancel())
 }
 
 const CANCEL: &str = "cancel";

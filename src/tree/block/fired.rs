@@ -62,31 +62,47 @@ pub(in super::super) unsafe fn fire(block: *mut Node) -> Fired {
 #[inline(never)]
 pub(in super::super) unsafe fn wake_but_the_last(block: *mut Node, fired: &mut Fired) -> (Waker, bool) {
     /// In registers, until then.
-    struct Left<'a>(&'a mut Fired, Fired);
+    struct Left<'a> {
+        fired: &'a mut Fired,
+        now: Fired,
+        /// Of those in `now`, what is done with stands before this.
+        next: Word,
+    }
     impl Drop for Left<'_> {
         #[inline]
         fn drop(&mut self) {
-            *self.0 = self.1;
+            *self.fired = Fired { wakers: self.now.wakers & self.next.wrapping_neg(), ..self.now };
         }
     }
     let now = *fired;
-    let mut left = Left(fired, now);
+    let mut left = Left { fired, now, next: set(0) };
     // SAFETY: the caller's contract; the cells of slots that are SET are there, and nobody writes them any more.
     unsafe {
         loop {
-            let Slots { word, cells: mut cell } = segment(block, left.1.segment);
-            let mut slot = set(0);
+            let Slots { word, cells: mut cell } = segment(block, left.now.segment);
+            let last = 1 << left.now.wakers.ilog2();
+            // The short way through a crowd: as long as nobody goes, all are there.
+            let full = word.load(Relaxed);
+            if left.now.wakers & full == ALL_SET {
+                while left.next != last && word.load(Relaxed) == full {
+                    left.next <<= 1;
+                    let waker = copy(&*cell).assume_init();
+                    cell = cell.add(1);
+                    waker.wake();
+                }
+            }
             loop {
-                if left.1.wakers & slot != 0 {
-                    left.1.wakers &= !slot;
+                let slot = left.next;
+                left.next <<= 1;
+                if left.now.wakers & slot != 0 {
                     // Relaxed: who knows that the future is gone, by a waker that he has woken for example, reads it here. For others
                     // it is a race that may go either way.
                     let is_there = word.load(Relaxed) & slot != 0;
                     let waker = copy(&*cell).assume_init();
-                    if left.1.is_none() {
-                        left.1.segment += 1;
-                        left.1.fire(block);
-                        if left.1.is_none() {
+                    if slot == last {
+                        (left.now, left.next) = (Fired { wakers: 0, segment: left.now.segment + 1 }, set(0));
+                        left.now.fire(block);
+                        if left.now.is_none() {
                             return (waker, is_there);
                         }
                         if is_there {
@@ -98,7 +114,7 @@ pub(in super::super) unsafe fn wake_but_the_last(block: *mut Node, fired: &mut F
                         waker.wake();
                     }
                 }
-                (slot, cell) = (slot << 1, cell.add(1));
+                cell = cell.add(1);
             }
         }
     }
