@@ -81,10 +81,10 @@ pub(in super::super) unsafe fn wake_but_the_last(block: *mut Node, fired: &mut F
         loop {
             let Slots { word, cells: mut cell } = segment(block, left.now.segment);
             let last = 1 << left.now.wakers.ilog2();
-            // The short way through a crowd: as long as nobody goes, all are there.
-            let full = word.load(Relaxed);
-            if left.now.wakers & full == ALL_SET {
-                while left.next != last && word.load(Relaxed) == full {
+            // The short way through a crowd. There is none missing before the last; and as long as nobody goes, all are there.
+            let (wakers, there) = (left.now.wakers, word.load(Relaxed));
+            if wakers & wakers.wrapping_add(set(0)) == 0 && wakers & there == wakers {
+                while left.next != last && word.load(Relaxed) == there {
                     left.next <<= 1;
                     let waker = copy(&*cell).assume_init();
                     cell = cell.add(1);
