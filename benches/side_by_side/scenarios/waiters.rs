@@ -52,11 +52,11 @@ pub(crate) fn rows(bench: &mut Bench) {
     bench.section("Waiters: wake, per waiter");
     bench.plot("wake_one_token", "Cancel a token with many waiters", "waiters", "ns per waiter");
     let total = bench.options.pick(10, 20_000, 50_000);
-    for waiters in bench.options.pick(vec![1, 10], vec![1, 100, 10_000], vec![1, 100, 10_000]) {
+    for waiters in bench.options.pick(vec![1, 10], vec![1, 2, 10, 100, 10_000], vec![1, 2, 10, 100, 10_000]) {
         let tokens = (total / waiters).max(1);
         let row = Row::new(format!("wake/one-token/{waiters}"), format!("{waiters} on one token"))
             .on("wake_one_token", waiters)
-            .target_if(waiters > 1, 0.6);
+            .target_if(waiters >= 100, 0.6);
         bench.run(
             Plan::once(&bench.options),
             [row],
