@@ -86,7 +86,9 @@ fn who_changes_its_waker_during_the_last_exit_is_woken_by_the_latest() {
 
 #[test]
 fn who_changes_its_waker_without_a_seat_during_the_last_exit_is_woken_by_the_latest() {
-    in_every_order(2, || explore("wait with two wakers beside one that sits, exit", 6, 100, || wait_during_the_last_exit(true, 2)));
+    in_every_order(2, || {
+        explore("wait with two wakers beside one that sits, exit", 6, 100, || wait_during_the_last_exit(true, 2))
+    });
 }
 
 /// One waits, perhaps beside another that has the seat, and is polled with as many wakers, one after the other.

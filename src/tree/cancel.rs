@@ -28,7 +28,17 @@ use core::task::Waker;
 #[inline]
 pub(super) unsafe fn cancel(root: *mut Node, reason: &Reason) -> bool {
     // SAFETY: the claim.
-    unsafe { !is_done(root) && cancel_anew(root, reason) }
+    unsafe { !is_done(root) && cancel_anew(root, reason, false) }
+}
+
+/// The same for who holds a handle, not just a claim.
+///
+/// # Safety
+/// The caller holds a handle on `root`.
+#[inline]
+pub(super) unsafe fn cancel_held(root: *mut Node, reason: &Reason) -> bool {
+    // SAFETY: the handle.
+    unsafe { !is_done(root) && cancel_anew(root, reason, true) }
 }
 
 /// Whether everything is flagged, the node and all below it.
@@ -44,10 +54,10 @@ pub(super) unsafe fn is_done(root: *mut Node) -> bool {
 }
 
 /// # Safety
-/// As [`cancel`].
+/// As [`cancel`], or, if it is `held`, as [`cancel_held`].
 #[inline(never)]
-unsafe fn cancel_anew(root: *mut Node, reason: &Reason) -> bool {
-    // SAFETY: the claim.
+unsafe fn cancel_anew(root: *mut Node, reason: &Reason, held: bool) -> bool {
+    // SAFETY: the claim, or the handle.
     unsafe {
         let decided = (reason.word().is_plain() || announce(root)) && at(root).reason.decide_by(reason);
         if let Some(waker) = mark_lone_waiter(root) {
@@ -56,6 +66,12 @@ unsafe fn cancel_anew(root: *mut Node, reason: &Reason) -> bool {
             return decided;
         }
         let mut waited = Waited::none();
+        #[cfg(feature = "alloc")]
+        if held && mark_with_block(root, &mut waited) {
+            waited.run_noted();
+            return decided;
+        }
+        let _ = held;
         let mut bin = Bin::deferred();
         walk(root, &mut waited, &mut bin);
         waited.follow_links(&mut bin);
@@ -87,6 +103,39 @@ unsafe fn mark_lone_waiter(root: *mut Node) -> Option<Waker> {
             return None;
         }
         slot::fire(root)
+    }
+}
+
+/// The short way for a token without children that several wait for, if they have room in it and in its first block: that is all there is
+/// in its list then. As an only child takes itself out of a list by one step (`unlink_only_child`), the block is taken out by the one that
+/// marks the token. So there is no list to be walked, or swept. Notes what is to be woken. False: the long way is to be gone.
+///
+/// # Safety
+/// The caller holds a handle on `root`, whose reason is decided, as long as what is noted is not woken.
+#[cfg(feature = "alloc")]
+#[inline]
+unsafe fn mark_with_block(root: *mut Node, waited: &mut Waited) -> bool {
+    // SAFETY: the handle, which keeps the first block, too (I18): so that is not about to be buried. I8 by the step.
+    unsafe {
+        // Acquire (E17): the block.
+        let block = at(root).annex.load(Acquire).node();
+        let head = Head::EMPTY.with_first(block).with(WAITED);
+        // Relaxed, both: only compared; STAYS is there from birth. A `next` that is null stays so.
+        if block.is_null()
+            || at(root).head.load(Relaxed) != head
+            || !next_of(block).is_null()
+            || at(root).state.load(Relaxed).stays()
+        {
+            return false;
+        }
+        // Release (E5): as in `mark_thoroughly`. Acquire (E2): as in `unlink_only_child`: nobody else is on the block, or ever comes to it.
+        if at(root).head.replace(head, frozen(Head::EMPTY.with(WAITED)), AcqRel, Relaxed).is_err() {
+            return false;
+        }
+        at(block).state.unlink_held();
+        at(root).state.cancel_child();
+        waited.add_held(root, block);
+        true
     }
 }
 

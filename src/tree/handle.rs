@@ -120,7 +120,7 @@ impl Handle {
     #[inline]
     pub(crate) fn cancel(&self, reason: &Reason) -> bool {
         // SAFETY: our handle.
-        let decided = unsafe { cancel::cancel(self.node(), reason) };
+        let decided = unsafe { cancel::cancel_held(self.node(), reason) };
         #[cfg(feature = "tracing")]
         if decided {
             crate::trace::cancelled(self.id(), self.name().map(|name| &**name), reason);

@@ -49,7 +49,7 @@
 //!   is marked and has none yet was marked by the short way: it gets the plain one, by whoever marked it and by everybody who
 //!   relies on the mark (`reason`).
 //! - **I8** Who changes CANCELLED of a node from 0 to 1 has its waker to wake, what it carries to run, its link to follow;
-//!   nobody else does.
+//!   nobody else does. If he takes its first block out of its list by that step, those in that, too.
 //! - **I9** While PRUNING is set, only its holder writes `prev`, and the `next` of nodes in the list. Others
 //!   change nothing but the head: by a push, a cancel, news, or a first waiter.
 //! - **I10** PINNED gives one thread the relocation of a node, and the burial should it die meanwhile. A sweeper that meets
@@ -100,7 +100,7 @@
 //! | E14 | SET into `slot`, or a block's word; SET out of it | the canceller's step; the next future's | the waker; that the cell has been read |
 //! | E15 | `dead` of a callback: a token, DONE | the other of the two; who asks whether it has finished | the token; what it did |
 //! | E16 | WAITED into `head` of a token with a deadline | the cancel | what the timer gave |
-//! | E17 | a block, or a number, into `annex`; a branch into a directory; a block, or handles, into the purse | who comes into the block; who asks where a child is to stand; who takes a handle | the block; the directory; the branch; the handles |
+//! | E17 | a block, or a number, into `annex`; a branch into a directory; a block, or handles, into the purse | who comes into the block, or marks its token; who asks where a child is to stand; who takes a handle | the block; the directory; the branch; the handles |
 //! | E18 | `leave` and `finish`, in `slot` | the other of the two | all uses of the node, before the free |
 //!
 //! # Progress

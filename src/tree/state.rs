@@ -36,7 +36,7 @@ mod word;
 
 pub(super) use word::AtomicState;
 
-/// The node stands in its parent's list. Cleared once, by the sweeper of the parent.
+/// The node stands in its parent's list. Cleared once, by the sweeper of the parent; of a first block perhaps by who marks the parent.
 const LINKED: Word = 0b0001;
 /// The node is dead and nobody but the sweeper of its parent may touch it.
 const HANDED: Word = 0b0010;

@@ -27,12 +27,16 @@ pub(super) struct Waited {
     current: *mut Node,
     /// The current node is to be run next.
     pending: bool,
-    /// A block, with a claim on it, as long as there is something in `fired`.
+    /// A block, with a claim on it unless it is that of `held`, as long as there is something in `fired`.
     #[cfg(feature = "alloc")]
     block: *mut Node,
     /// What of the block is still to be woken.
     #[cfg(feature = "alloc")]
     fired: Fired,
+    /// A node whose slot comes after its block, and is in no list. The canceller keeps it, and by that the block, of which the lists
+    /// have no claim then (calibration `what_is_held_is_not_given_back`).
+    #[cfg(feature = "alloc")]
+    held: *mut Node,
 }
 
 /// What is to be run next.
@@ -57,6 +61,8 @@ impl Waited {
             block: ptr::null_mut(),
             #[cfg(feature = "alloc")]
             fired: Fired::NONE,
+            #[cfg(feature = "alloc")]
+            held: ptr::null_mut(),
         }
     }
 
@@ -96,6 +102,18 @@ impl Waited {
                 *list = node;
             }
         }
+    }
+
+    /// Notes a node that the caller keeps until all have been run, and its first block, and nothing else.
+    ///
+    /// # Safety
+    /// As [`add`](Self::add), for both. The caller keeps them until [`run_noted`](Self::run_noted) returns.
+    #[cfg(feature = "alloc")]
+    #[inline]
+    pub(super) unsafe fn add_held(&mut self, node: *mut Node, block: *mut Node) {
+        self.held = node;
+        // SAFETY: the caller's contract; `held` is set.
+        unsafe { self.take_block(block) };
     }
 
     /// Cancels the tokens that the links lead to, with all below them; these may lead to more. Iterative.
@@ -152,17 +170,44 @@ impl Waited {
                 }
             }
         }
+        #[cfg(feature = "alloc")]
+        if !self.held.is_null() {
+            let node = core::mem::replace(&mut self.held, ptr::null_mut());
+            // SAFETY: the canceller keeps it; the waker is ours (I8).
+            if let Some(waker) = unsafe { slot::fire(node) } {
+                return Next::Waker(waker);
+            }
+        }
         Next::Nothing
+    }
+
+    /// Fires a block, and if there is something in it, has it run next. True if so.
+    ///
+    /// # Safety
+    /// The caller has the duty to wake (I8), and a child claim, which he gives up; or the block is that of `held`.
+    #[cfg(feature = "alloc")]
+    #[inline]
+    unsafe fn take_block(&mut self, block: *mut Node) -> bool {
+        // SAFETY: the caller's contract.
+        unsafe {
+            (self.block, self.fired) = (block, block::fire(block));
+            if self.fired.is_none() && self.held.is_null() {
+                release(block, CHILD, &mut Bin::deferred());
+            }
+            !self.fired.is_none()
+        }
     }
 
     /// Wakes the wakers of the block, or, if one panics, those up to it. Before the last one goes our claim (C16).
     #[cfg(feature = "alloc")]
     #[inline]
     fn wake_block(&mut self) {
-        // SAFETY: our claim keeps the block; its wakers are ours by `fire` (I8), each once. There is at least one.
+        // SAFETY: our claim, or the canceller, keeps the block; its wakers are ours by `fire` (I8), each once. There is at least one.
         unsafe {
             let (last, is_there) = block::wake_but_the_last(self.block, &mut self.fired);
-            release(self.block, CHILD, &mut Bin::deferred());
+            if self.held.is_null() {
+                release(self.block, CHILD, &mut Bin::deferred());
+            }
             if is_there {
                 last.wake();
             }
@@ -188,14 +233,7 @@ impl Waited {
                     Some(waker.map_or(Next::Current, Next::Waker))
                 }
                 #[cfg(feature = "alloc")]
-                Role::First | Role::Further => {
-                    (self.block, self.fired) = (node, block::fire(node));
-                    if self.fired.is_none() {
-                        release(node, CHILD, &mut Bin::deferred());
-                        return None;
-                    }
-                    Some(Next::Block)
-                }
+                Role::First | Role::Further => self.take_block(node).then_some(Next::Block),
                 _ => {
                     let waker = slot::fire(node);
                     release(node, CHILD, &mut Bin::deferred());
@@ -232,7 +270,7 @@ impl Waited {
     }
 
     #[inline(never)]
-    fn run_noted(mut self) {
+    pub(super) fn run_noted(mut self) {
         run_all(|| {
             match self.next() {
                 Next::Waker(waker) => waker.wake(),

@@ -206,6 +206,15 @@ impl AtomicState {
         }
     }
 
+    /// Takes a node out of its parent's list for good that is alive, and stays so, and is no relay.
+    #[cfg(feature = "alloc")]
+    #[inline]
+    pub(in super::super) fn unlink_held(&self) {
+        // Relaxed: all that others have to know of it is in this word. A subtraction, as in `unlink_flagged`.
+        let state = State(self.0.fetch_sub(LINKED, Relaxed));
+        debug_assert!(state.is_linked() && state.has_handle() && state.stays(), "unlinked twice, or dead");
+    }
+
     /// Dropper of a dead node: lets go of it. Returns the state before.
     #[inline]
     pub(in super::super) fn hand_over(&self) -> State {
