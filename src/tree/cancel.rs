@@ -5,7 +5,7 @@
 //! another; who changes a node's CANCELLED from 0 to 1 has its waker to wake (I8). A canceller is counted as a visitor of
 //! each list that it is inside of; the last visitor to leave sees to the sweep.
 
-use super::ahead::Ahead;
+use super::ahead::{Ahead, prefetch};
 use super::announce::{announce, help};
 use super::head::{CANCELLED, Head, MARKED, WAITED};
 use super::memory::Bin;
@@ -119,6 +119,8 @@ unsafe fn mark_with_block(root: *mut Node, waited: &mut Waited) -> bool {
     unsafe {
         // Acquire (E17): the block.
         let block = at(root).annex.load(Acquire).node();
+        // Where its wakers are.
+        prefetch(block.cast_const().cast::<i8>().wrapping_byte_add(128));
         let head = Head::EMPTY.with_first(block).with(WAITED);
         // Relaxed, both: only compared; STAYS is there from birth. A `next` that is null stays so.
         if block.is_null()
