@@ -5,7 +5,9 @@
 //! another; who changes a node's CANCELLED from 0 to 1 has its waker to wake (I8). A canceller is counted as a visitor of
 //! each list that it is inside of; the last visitor to leave sees to the sweep.
 
-use super::ahead::{Ahead, prefetch};
+use super::ahead::Ahead;
+#[cfg(feature = "alloc")]
+use super::ahead::prefetch;
 use super::announce::{announce, help};
 use super::head::{CANCELLED, Head, MARKED, WAITED};
 use super::memory::Bin;
