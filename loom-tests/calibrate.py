@@ -388,6 +388,8 @@ ARGUED = [
      " as in a cancel, where who comes second has to see the walk"),
     ("branch.rs", "Acquire->Relaxed", "match place.compare_exchange(ptr::null_mut(), branch, Release, Acquire)", "E17: whose branch it is"
      " wrote its words before anybody saw it; loom has no older value of them to show"),
+    ("cancel.rs", "AcqRel->Release", "frozen(Head::EMPTY.with(WAITED)), AcqRel, Relaxed", "E2: the block is known by `annex`, and of the list"
+     " nothing else is touched; it is as for an only child that leaves"),
     ("fixed/place.rs", "AcqRel->Acquire", "compare_exchange(FREE, BUSY", "a place freed, and then one before it taken: elsewhere both could be"
      " found taken by one alarm; loom's read-modify-writes, the failed ones too, always read the newest value"),
     ("fixed/place.rs", "Acquire->Relaxed", "compare_exchange(FREE, BUSY", "the other side of it"),
