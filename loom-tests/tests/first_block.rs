@@ -7,19 +7,20 @@ use cancel_tree::{CancellationToken, WaitForCancellationFutureOwned};
 use std::sync::{Arc, Mutex};
 use support::{Counter, explore, in_every_order, poll, together};
 
-/// A token that two wait for: one in its slot, one in its first block.
-fn waited_for_by_two() -> (CancellationToken, [WaitForCancellationFutureOwned; 2], Arc<Counter>) {
-    let (token, (counter, waker)) = (CancellationToken::new(), Counter::new());
+/// Two wait for the token: one in its slot, one in its first block.
+fn two_wait_for(token: &CancellationToken) -> ([WaitForCancellationFutureOwned; 2], Arc<Counter>) {
+    let (counter, waker) = Counter::new();
     let mut waits = [(); 2].map(|()| token.clone().cancelled_owned());
     assert!(waits.iter_mut().all(|wait| poll(wait, &waker).is_pending()));
-    (token, waits, counter)
+    (waits, counter)
 }
 
 #[test]
 fn a_child_comes_while_two_waiters_are_woken() {
     in_every_order(2, || {
         explore("create, cancel, two waiters", 3, 20, || {
-            let (token, waits, counter) = waited_for_by_two();
+            let token = CancellationToken::new();
+            let (waits, counter) = two_wait_for(&token);
             let [creates, cancels] = [token.clone(), token.clone()];
             let child = Arc::new(Mutex::new(None));
             let made = child.clone();
@@ -36,10 +37,9 @@ fn a_child_comes_while_two_waiters_are_woken() {
 fn a_child_goes_while_two_waiters_are_woken() {
     for elder in [false, true] {
         explore("drop child, cancel, two waiters", 3, 100, move || {
-            let (token, (counter, waker)) = (CancellationToken::new(), Counter::new());
+            let token = CancellationToken::new();
             let first = elder.then(|| token.child_token());
-            let mut waits = [(); 2].map(|()| token.clone().cancelled_owned());
-            assert!(waits.iter_mut().all(|wait| poll(wait, &waker).is_pending()));
+            let (waits, counter) = two_wait_for(&token);
             let child = first.unwrap_or_else(|| token.child_token());
             let cancels = token.clone();
             together([actor!(drop(child)), actor!(cancels.cancel())]);
@@ -54,9 +54,7 @@ fn a_child_that_is_elder_than_a_block_is_cancelled() {
     explore("cancel, two waiters, elder child", 0, 1, || {
         let token = CancellationToken::new();
         let child = token.child_token();
-        let (counter, waker) = Counter::new();
-        let mut waits = [(); 2].map(|()| token.clone().cancelled_owned());
-        assert!(waits.iter_mut().all(|wait| poll(wait, &waker).is_pending()));
+        let (waits, counter) = two_wait_for(&token);
         token.cancel();
         assert!(child.is_cancelled() && counter.wakes() == 2);
         drop(waits);
@@ -66,7 +64,8 @@ fn a_child_that_is_elder_than_a_block_is_cancelled() {
 #[test]
 fn both_of_two_cancels_return_with_a_token_cancelled_that_two_wait_for() {
     explore("cancel, cancel, two waiters", 3, 20, || {
-        let (token, waits, counter) = waited_for_by_two();
+        let token = CancellationToken::new();
+        let (waits, counter) = two_wait_for(&token);
         let cancels = [token.clone(), token.clone()];
         together(cancels.map(|token| {
             actor!({

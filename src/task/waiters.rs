@@ -1,6 +1,6 @@
 //! Who waits for a tracker, and is told of the ends of rounds.
 //!
-//! The first few have [`Seats`]. Who finds none free listens to an event of `event-listener`, which has room for any number.
+//! As many as there are [`Seats`] have one. Who finds none free listens to an event of `event-listener`, which has room for any number.
 //!
 //! An [`Event`] wakes under the lock of its list (`event-listener` 5.4). If a waker of others' ran there, a wait that is polled or
 //! dropped in its own wake-up would wait for itself, and one that panics would leave those behind it unwoken. So what listens is
