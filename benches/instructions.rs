@@ -11,7 +11,7 @@ use std::task::{Context, Waker};
 /// How many calls, or nodes, a figure is the average of; `instructions.sh` divides by it.
 const MANY: usize = 1_000;
 
-type Rows = [(&'static str, fn()); 18];
+type Rows = [(&'static str, fn()); 20];
 
 fn main() {
     // Cargo and test runners pass options, which are none of ours.
@@ -197,10 +197,21 @@ macro_rules! rows {
                     let _waits: Vec<_> = (0..MANY).map(|_| waiting(&token)).collect();
                     $cancel(black_box(&token));
                 }),
+                ("wake_two", || {
+                    let tokens: Vec<_> = (0..MANY / 2).map(|_| CancellationToken::new()).collect();
+                    let _waits: Vec<_> = tokens.iter().chain(&tokens).map(waiting).collect();
+                    tokens.iter().for_each(|token| $cancel(black_box(token)));
+                }),
                 ("wake_children", || {
                     let tree = wide();
                     let _waits: Vec<_> = tree[1..].iter().map(waiting).collect();
                     $cancel(black_box(&tree[0]));
+                }),
+                ("wake_two_of_children", || {
+                    let root = CancellationToken::new();
+                    let children: Vec<_> = (0..MANY / 2).map(|_| root.child_token()).collect();
+                    let _waits: Vec<_> = children.iter().chain(&children).map(waiting).collect();
+                    $cancel(black_box(&root));
                 }),
                 ("tracker_round", || {
                     let tracker = TaskTracker::new();

@@ -13,9 +13,9 @@ use core::task::{Context, Poll};
 /// cancel. A poll after `Ready` says `Ready` again.
 ///
 /// The first waiter of a token allocates nothing. The second takes a block of 296 bytes (64-bit targets), for itself and nine more at
-/// a time, which the token keeps as long as it lives; beyond those, waiters share blocks of 2144 bytes, 124 in each, of which one
-/// stays when they have gone. So waiters that come and go allocate nothing, however many wait beside them; only where a whole crowd
-/// changes places, one allocation for 124 of them. (In a [pool](crate::TokenPool) each further waiter is one of its nodes; if none is free, the
+/// a time, and the twelfth 520 bytes, for itself and thirty more, as do the 43rd and the 74th; the token keeps these as long as it
+/// lives. Beyond those, waiters share blocks of 4160 bytes, 248 in each, of which one stays when they have gone. So waiters that come
+/// and go allocate nothing, however many wait beside them; only where a whole crowd changes places, one allocation for 248 of them. (In a [pool](crate::TokenPool) each further waiter is one of its nodes; if none is free, the
 /// future wakes its task and is polled again.) Polling and dropping are lock-free. A future that was dropped is
 /// not woken after that; but a cancel on another thread may just be about to wake it, and dropping does not wait for that.
 /// Its waker is dropped with it, or, if a cancel is running that has it already, by that.

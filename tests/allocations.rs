@@ -134,11 +134,40 @@ fn the_second_waiter_takes_a_block_for_itself_and_nine_more_that_goes_with_the_t
     });
 }
 
+/// C12.
+#[test]
+fn further_waiters_make_room_for_themselves_and_many_more() {
+    balanced(|| {
+        let (token, counter) = (CancellationToken::new(), Counter::new());
+        let mut waits: Vec<_> = (0..11).map(|_| waiting(&token, &counter)).collect();
+        waits.reserve(1000);
+        let before = support::nodes::live();
+        let mut made = Vec::new();
+        for number in 12..=353 {
+            let (wait, account) = measure(|| waiting(&token, &counter));
+            waits.push(wait);
+            assert!(account.calls <= 1, "of number {number}");
+            if account.calls == 1 {
+                made.push(number);
+                let most = if number < 105 { 520 } else { 4160 };
+                assert!(
+                    cfg!(not(target_pointer_width = "64")) || account.bytes <= most,
+                    "{account:?} of number {number}"
+                );
+            }
+        }
+        assert!(cfg!(not(target_pointer_width = "64")) || made == [12, 43, 74, 105, 353], "{made:?}");
+        assert!(cfg!(not(target_pointer_width = "64")) || support::nodes::live() == before + 2, "the further blocks");
+        assert_eq!(measure(|| token.cancel()).1, NOTHING);
+        assert_eq!(counter.wakes(), 353);
+    });
+}
+
 /// C12: whatever number the waiter has that comes and goes.
 #[test]
 fn waiters_that_come_and_go_beside_others_do_without_the_allocator() {
     balanced(|| {
-        for beside in [1, 2, 10, 11, 12, 20, 41, 42, 43, 99, 500] {
+        for beside in [1, 2, 10, 11, 12, 20, 41, 42, 43, 73, 74, 104, 105, 200, 500] {
             let (token, counter) = (CancellationToken::new(), Counter::new());
             let waits: Vec<_> = (0..beside).map(|_| waiting(&token, &counter)).collect();
             drop(waiting(&token, &counter));
@@ -158,7 +187,7 @@ fn waiters_leave_two_blocks_at_most_and_nothing_when_the_token_is_gone() {
     balanced(|| {
         let counter = Counter::new();
         let mut random = Random(5);
-        for crowd in [1, 11, 12, 42, 43, 135, 136, 1000] {
+        for crowd in [1, 11, 12, 42, 43, 73, 74, 104, 105, 352, 353, 1000] {
             for cancelled in [false, true] {
                 let token = CancellationToken::new();
                 let before = support::nodes::live();
@@ -170,7 +199,7 @@ fn waiters_leave_two_blocks_at_most_and_nothing_when_the_token_is_gone() {
                     );
                     random.shuffle(&mut waits);
                     drop(waits);
-                    let left = isize::from(crowd > 1) + isize::from(crowd > 11);
+                    let left = isize::from(crowd > 1) + isize::from(crowd > 104);
                     assert_eq!(support::nodes::live() - before, left, "after a crowd of {crowd}");
                 }
                 let mut waits: Vec<_> = (0..crowd).map(|_| token.clone().cancelled_owned()).collect();

@@ -1,5 +1,6 @@
-//! A token without children whose waiters have room in it and in its first block: that leaves the list with the step that marks
-//! the token. (In models it has one slot.) Proves, within the bounds: whoever comes or goes meanwhile finds all as after any cancel.
+//! The first block of a token's further waiters, which is in no list: who marks the token has heard of it, and nobody looks into it
+//! after its end. (In models it has two segments with one slot each.) Proves, within the bounds: whoever comes or goes meanwhile finds all
+//! as after any cancel.
 
 mod support;
 
@@ -18,7 +19,7 @@ fn two_wait_for(token: &CancellationToken) -> ([WaitForCancellationFutureOwned; 
 #[test]
 fn a_child_comes_while_two_waiters_are_woken() {
     in_every_order(2, || {
-        explore("create, cancel, two waiters", 3, 20, || {
+        explore("create, cancel, two waiters", 4, 20, || {
             let token = CancellationToken::new();
             let (waits, counter) = two_wait_for(&token);
             let [creates, cancels] = [token.clone(), token.clone()];
@@ -36,7 +37,7 @@ fn a_child_comes_while_two_waiters_are_woken() {
 #[test]
 fn a_child_goes_while_two_waiters_are_woken() {
     for elder in [false, true] {
-        explore("drop child, cancel, two waiters", 3, 100, move || {
+        explore("drop child, cancel, two waiters", 4, 100, move || {
             let token = CancellationToken::new();
             let first = elder.then(|| token.child_token());
             let (waits, counter) = two_wait_for(&token);
@@ -63,7 +64,7 @@ fn a_child_that_is_elder_than_a_block_is_cancelled() {
 
 #[test]
 fn both_of_two_cancels_return_with_a_token_cancelled_that_two_wait_for() {
-    explore("cancel, cancel, two waiters", 3, 20, || {
+    explore("cancel, cancel, two waiters", 4, 100, || {
         let token = CancellationToken::new();
         let (waits, counter) = two_wait_for(&token);
         let cancels = [token.clone(), token.clone()];
@@ -76,4 +77,106 @@ fn both_of_two_cancels_return_with_a_token_cancelled_that_two_wait_for() {
         assert_eq!(counter.wakes(), 2, "not woken exactly once");
         drop(waits);
     });
+}
+
+/// One comes to a child that is waited for by so many, while its parent is cancelled.
+fn one_comes_during_a_cancel_from_above(name: &str, floor: usize, before: usize) {
+    explore(name, 4, floor, move || {
+        let root = CancellationToken::new();
+        let child = root.child_token();
+        let (counter, waker) = Counter::new();
+        let waits: Vec<_> = (0..before).map(|_| wait(&child, &waker)).collect();
+        let (came, other) = (Arc::new(Mutex::new(None)), child.clone());
+        let coming = came.clone();
+        together([
+            actor!({
+                let (counter, waker) = Counter::new();
+                let mut wait = other.cancelled_owned();
+                let polled = poll(&mut wait, &waker);
+                *coming.lock().unwrap() = Some((wait, polled, counter));
+            }),
+            actor!(root.cancel()),
+        ]);
+        assert_eq!(counter.wakes(), before, "not woken exactly once");
+        let (_wait, polled, counter) = came.lock().unwrap().take().unwrap();
+        assert_eq!(counter.wakes(), usize::from(polled.is_pending()), "a wake-up was lost or given twice");
+        drop(waits);
+    });
+}
+
+#[test]
+fn a_second_waiter_during_a_cancel_from_above_is_ready_or_woken() {
+    one_comes_during_a_cancel_from_above("second, cancel root", 100, 1);
+}
+
+#[test]
+fn a_third_waiter_during_a_cancel_from_above_is_ready_or_woken() {
+    one_comes_during_a_cancel_from_above("third, cancel root", 100, 2);
+}
+
+fn wait(token: &CancellationToken, waker: &std::task::Waker) -> WaitForCancellationFutureOwned {
+    let mut wait = token.clone().cancelled_owned();
+    assert!(poll(&mut wait, waker).is_pending());
+    wait
+}
+
+#[test]
+fn two_who_wait_for_a_linked_token_are_woken_by_one_of_two_sources() {
+    explore("any: cancel, cancel, two waiters", 2, 100, || {
+        let (a, b) = (CancellationToken::new(), CancellationToken::new());
+        let linked = CancellationToken::any([&a, &b]);
+        let (waits, counter) = two_wait_for(&linked);
+        together([actor!(a.cancel()), actor!(b.cancel())]);
+        assert_eq!(counter.wakes(), 2, "not woken exactly once");
+        drop(waits);
+    });
+}
+
+/// C12.
+#[test]
+fn a_waiter_in_a_block_that_is_dropped_before_its_turn_is_not_woken() {
+    explore("drop second, cancel root and a child of it", 4, 100, || {
+        let root = CancellationToken::new();
+        let child = root.child_token();
+        let below = child.child_token();
+        let (counter, waker) = Counter::new();
+        let (first, second) = (wait(&child, &waker), wait(&child, &waker));
+        drop(waker);
+        let cancels = root.clone();
+        together([
+            actor!({
+                drop(second);
+                assert!(counter.wakes() <= 2, "woken twice");
+            }),
+            actor!(cancels.cancel()),
+        ]);
+        assert!(below.is_cancelled());
+        drop(first);
+    });
+}
+
+#[test]
+fn what_came_before_a_cancel_is_seen_by_a_second_waiter_that_polls_again() {
+    use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    for same in [true, false] {
+        explore("write and cancel, poll second again", 3, 20, move || {
+            let token = CancellationToken::new();
+            let ((_one, waker), (_other, other_waker)) = (Counter::new(), Counter::new());
+            let (first, mut second) = (wait(&token, &waker), wait(&token, &waker));
+            let written = Arc::new(AtomicUsize::new(0));
+            let (by_canceller, cancels) = (written.clone(), token.clone());
+            together([
+                actor!({
+                    by_canceller.store(1, Relaxed);
+                    cancels.cancel();
+                }),
+                actor!({
+                    if poll(&mut second, if same { &waker } else { &other_waker }).is_ready() {
+                        assert_eq!(written.load(Relaxed), 1, "ready, but what came before is not there");
+                    }
+                }),
+            ]);
+            drop((token, first));
+        });
+    }
 }

@@ -219,6 +219,31 @@ fn an_alarm_a_cancel_and_a_drop_meet() {
 }
 
 #[test]
+fn an_alarm_a_cancel_and_the_last_of_two_waiters_meet() {
+    explore("alarm, cancel, drop of the last owned waiter", 1, 1_000, || {
+        let timer = ByHand::default();
+        let root = CancellationToken::new();
+        let timed = root.child_with_timer(&timer, LATER);
+        let alarm = timer.alarm();
+        let (counter, waker) = Counter::new();
+        let mut waits = [(); 2].map(|()| timed.clone().cancelled_owned());
+        assert!(waits.iter_mut().all(|wait| poll(wait, &waker).is_pending()));
+        drop((timed, waker));
+        together([
+            actor!({
+                alarm.fire();
+            }),
+            actor!(drop(waits)),
+            actor!(root.cancel()),
+        ]);
+        assert!(counter.wakes() <= 2, "woken twice");
+        drop(CancellationToken::new()); // What a cancel finds dead is freed by the next drop.
+        assert_eq!(Arc::strong_count(&counter), 1, "a waker was kept");
+        assert_eq!(timer.0.drops.load(Relaxed), 1, "what was armed is left");
+    });
+}
+
+#[test]
 fn an_alarm_and_a_cancel_decide_between_them() {
     explore("alarm, cancel", 3, 100, || {
         let timer = ByHand::default();

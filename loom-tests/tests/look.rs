@@ -7,7 +7,7 @@ mod support;
 use cancel_tree::snapshot::{Listing, TreeSnapshot};
 use cancel_tree::{CancellationToken, model};
 use std::sync::Arc;
-use support::{explore, kept, together};
+use support::{Counter, explore, kept, poll, together};
 
 fn names(tree: &TreeSnapshot) -> Vec<&str> {
     tree.tokens().iter().filter_map(|token| token.name()).collect()
@@ -236,5 +236,70 @@ fn a_callback_that_was_left_runs_while_somebody_looks() {
             }),
         ]);
         assert!(ran.load(std::sync::atomic::Ordering::Relaxed) && child.is_cancelled());
+    });
+}
+
+/// A first block goes with its token, and is in no list.
+#[test]
+fn the_last_waiter_in_a_block_goes_while_somebody_looks() {
+    explore("look, drop of the last owned waiter, in a block", 3, 100, || {
+        let root = Arc::new(CancellationToken::new());
+        let child = root.child_token();
+        let (_counter, waker) = Counter::new();
+        let mut waits = [(); 2].map(|()| child.clone().cancelled_owned());
+        assert!(waits.iter_mut().all(|wait| poll(wait, &waker).is_pending()));
+        let [first, second] = waits;
+        drop((child, first));
+        let seen = root.clone();
+        together([
+            actor!({
+                let waiters: usize = seen.tree().tokens().iter().map(|token| token.waiters()).sum();
+                assert!(waiters <= 1);
+            }),
+            actor!(drop(second)),
+        ]);
+        assert_eq!(model::live_nodes(), 1, "what was dropped has stayed");
+    });
+}
+
+#[test]
+fn a_token_with_a_block_becomes_a_relay_while_somebody_looks() {
+    explore("look, drop of the last handle above a child, with a block", 2, 500, || {
+        let root = Arc::new(CancellationToken::new());
+        let token = root.child_token();
+        let child = token.child_token();
+        let (_counter, waker) = Counter::new();
+        let mut waits = [(); 2].map(|()| token.cancelled());
+        assert!(waits.iter_mut().all(|wait| poll(wait, &waker).is_pending()));
+        drop(waits);
+        let seen = root.clone();
+        together([actor!(drop(seen.tree())), actor!(drop(token))]);
+        assert_eq!(model::live_nodes(), 2, "a relay is left, or a block");
+        root.cancel();
+        assert!(child.is_cancelled());
+    });
+}
+
+#[test]
+fn further_waiters_come_while_somebody_looks() {
+    explore("look, second and third", 2, 50, || {
+        let root = Arc::new(CancellationToken::new());
+        let child = root.child_token();
+        let (_counter, waker) = Counter::new();
+        let mut first = child.cancelled();
+        assert!(poll(&mut first, &waker).is_pending());
+        let (seen, other, waker) = (root.clone(), child.clone(), waker);
+        together([
+            actor!({
+                let waiters: usize = seen.tree().tokens().iter().map(|token| token.waiters()).sum();
+                assert!((1..=3).contains(&waiters));
+            }),
+            actor!({
+                let mut waits = [(); 2].map(|()| other.clone().cancelled_owned());
+                assert!(waits.iter_mut().all(|wait| poll(wait, &waker).is_pending()));
+                drop(waits);
+            }),
+        ]);
+        drop(first);
     });
 }

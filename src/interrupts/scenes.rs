@@ -1,5 +1,10 @@
 //! The operations that are interrupted.
 
+mod waiting;
+
+#[cfg(feature = "alloc")]
+pub(super) use self::waiting::MANY_WAIT;
+pub(super) use self::waiting::WAIT;
 use super::reasons::Why;
 use super::world::World;
 use core::fmt;
@@ -121,76 +126,6 @@ pub(super) const CANCEL: &[Scene] = &[
 #[cfg(feature = "alloc")]
 pub(super) const CANCEL_ON_THE_HEAP: &[Scene] =
     &[scene("cancel with a cause on the heap", "r(a)", "ra", |w| w.cancel_with('r', Why::OnTheHeap))];
-
-pub(super) const WAIT: &[Scene] = &[
-    scene("poll: the first waiter", "r(a)", "ra", |w| w.poll(0)).given(|w| w.wait('a')),
-    scene("poll: a second waiter", "r(a)", "ra", |w| w.poll(1)).given(|w| {
-        w.wait('a');
-        w.poll(0);
-        w.wait('a');
-    }),
-    scene("poll again", "r(a)", "ra", |w| w.poll(0)).given(|w| {
-        w.wait('a');
-        w.poll(0);
-    }),
-    scene("poll again with another waker", "r(a)", "ra", |w| w.poll_anew(0)).given(|w| {
-        w.wait('a');
-        w.poll(0);
-    }),
-    scene("poll a second waiter again with another waker", "r(a)", "ra", |w| w.poll_anew(1)).given(|w| {
-        w.wait('a');
-        w.wait('a');
-        w.poll(0);
-        w.poll(1);
-    }),
-    scene("poll after another first waiter", "r(a)", "ra", |w| w.poll(1)).given(|w| {
-        w.wait('a');
-        w.wait('a');
-        w.poll(0);
-        w.forget(0);
-    }),
-    scene("poll when cancelled", "r(a)", "ra", |w| w.poll(0)).given(|w| {
-        w.wait('a');
-        w.cancel('r');
-    }),
-    scene("poll when woken", "r(a)", "ra", |w| w.poll(0)).given(|w| {
-        w.wait('a');
-        w.poll(0);
-        w.cancel('r');
-    }),
-    scene("drop a waiter", "r(a)", "ra", |w| w.forget(0)).given(|w| {
-        w.wait('a');
-        w.poll(0);
-    }),
-    scene("drop a second waiter", "r(a)", "r", |w| w.forget(1)).given(|w| {
-        w.wait('a');
-        w.wait('a');
-        w.poll(0);
-        w.poll(1);
-    }),
-    scene("drop the first of two waiters", "r(a)", "ra", |w| w.forget(0)).given(|w| {
-        w.wait('a');
-        w.wait('a');
-        w.poll(0);
-        w.poll(1);
-    }),
-    scene("drop a waiter that was woken", "r(a)", "ra", |w| w.forget(0)).given(|w| {
-        w.wait('a');
-        w.poll(0);
-        w.cancel('a');
-    }),
-    scene("cancelled(): poll and drop", "r(a)", "ra", |w| w.poll_and_drop('a')),
-    scene("run_until_cancelled: poll", "r(a)", "ra", |w| w.poll(0)).given(|w| w.race('a')),
-    scene("run_until_cancelled: drop", "r(a)", "ra", |w| w.forget(0)).given(|w| {
-        w.race('a');
-        w.poll(0);
-    }),
-    scene("drop the last handle, of a waiter", "r(a)", "r", |w| w.forget(0)).given(|w| {
-        w.wait('a');
-        w.poll(0);
-        w.drop("a");
-    }),
-];
 
 pub(super) const CALLBACK: &[Scene] = &[
     scene("on_cancel", "r(a)", "ra", |w| w.on_cancel('a')),

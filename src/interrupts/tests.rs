@@ -46,7 +46,20 @@ fn every_operation_on_the_heap() {
     interrupt_all(
         "on the heap",
         Home::Heap,
-        &[CREATE, DROP, CANCEL, CANCEL_ON_THE_HEAP, WAIT, CALLBACK, LINKED, TIMED, STATIC_TIMER, LOOK, WHILE_OTHERS],
+        &[
+            CREATE,
+            DROP,
+            CANCEL,
+            CANCEL_ON_THE_HEAP,
+            WAIT,
+            MANY_WAIT,
+            CALLBACK,
+            LINKED,
+            TIMED,
+            STATIC_TIMER,
+            LOOK,
+            WHILE_OTHERS,
+        ],
     );
 }
 

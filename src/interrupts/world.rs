@@ -72,7 +72,7 @@ pub(super) struct World {
     pub(super) perhaps: Cell<Reasons>,
     /// Tokens with a deadline on the static timer.
     pub(super) ticking: Cell<Set>,
-    pub(super) lines: [Line; 8],
+    pub(super) lines: [Line; 24],
     pub(super) lines_given: Cell<usize>,
     /// The pool has been filled up.
     pub(super) full: Cell<bool>,

@@ -1,8 +1,7 @@
 //! Blocks: the wakers of a token's further waiters, when its own slot is taken. On the heap only; in a pool each further waiter
 //! has a hidden node of its own.
 //!
-//! A block is a hidden child of the token. It has one *segment*, or several, each with slots, and a word with two bits for each of them,
-//! and FIRED:
+//! A block has *segments*, each with slots, and a word with two bits for each of them, FIRED, and MORE:
 //!
 //! | FIRED | OCCUPIED | SET | meaning of a slot |
 //! |---|---|---|---|
@@ -17,31 +16,37 @@
 //! (C12). As in a node's own slot, the cell is written by its future alone, between the step that makes it OCCUPIED and
 //! the one that takes the waker back; others copy it.
 //!
-//! The *first* block of a token belongs to it (`annex`, a handle), is made by its second waiter and stays until the last handle
-//! on the token goes. When it is full, waiters come into *further* blocks, each of which is kept by the handles of its
-//! waiters. One of them is *open*: who comes takes a handle on it out of the *purse* of the first block (`purse`). If the open block
-//! is full, a new one takes its place. A block that nobody waits in is freed,
-//! unless it is the first one or the open one.
+//! If a segment is full, who comes goes on to the next one, and has MORE set in the word before that. So a canceller fires segments up to
+//! the first one that has no MORE (calibration `who_goes_on_says_so`).
+//!
+//! The *first* block of a token belongs to it (`annex`), is made by its second waiter and stays until the last handle
+//! on the token goes. It is in no list: who marks the token has heard of it (`announce_block`), and takes a handle on the token for
+//! it. It has one segment, and gets three more, each when somebody comes to it. When they are full, too, waiters come into *further*
+//! blocks, hidden children of the token, each of which is kept by the handles of its waiters. One of them is *open*: who comes takes a
+//! handle on it out of the *purse* of the first block (`purse`). If the open block is full, a new one takes its place. A block that nobody
+//! waits in is freed, unless it is the first one or the open one.
 
 mod fired;
 mod layout;
+mod place;
 
 pub(super) use fired::{Fired, fire, wake_but_the_last};
+pub(super) use layout::end_extras;
+pub(super) use place::{NoPlace, Place, wait};
 
-use super::birth;
+use super::ahead::prefetch;
+use super::extended::{Role, role};
 use super::handle::Handle;
 use super::memory::Bin;
-use super::purse::{FULL, Purse, Taken};
 use super::release::release;
-use super::slot::{Arm, announce, copy, fill, is_for};
+use super::slot::{Arm, copy, fill, is_for};
 use super::state::HANDLE;
 use super::{Node, at};
 use crate::primitives::{AcqRel, Acquire, AtomicWord, Relaxed, Release};
-use core::ptr;
 use core::task::Waker;
 use layout::{
-    ALL, ALL_SET, FIRED, First, Further, MOST, Slot, Slots, first_segment, number, occupied, purse, segment, segments,
-    set, slot,
+    ALL, ALL_SET, FIRED, MORE, MOST, Slot, Slots, WAKERS, first_segment, is_in_first, make_extra, number, occupied,
+    purse, segment, segments, set, slot,
 };
 
 /// Takes the waker out of a block that nobody else has seen.
@@ -59,12 +64,14 @@ pub(super) unsafe fn take_unseen(block: *mut Node) -> Waker {
 ///
 /// # Safety
 /// The caller keeps the block.
+#[inline(never)]
 unsafe fn arm(block: *mut Node, mut waker: Waker) -> Arm<u8> {
     let mut index = 0;
-    loop {
-        // SAFETY: the caller's contract.
-        unsafe {
-            match arm_in(segment(block, index), waker) {
+    // SAFETY: the caller's contract; a segment is there if it is the first, or the one before it has MORE.
+    unsafe {
+        loop {
+            let slots = segment(block, index);
+            match arm_in(slots, waker) {
                 Arm::Armed(bit) => return Arm::Armed(number(index, bit)),
                 Arm::Cancelled(waker) => return Arm::Cancelled(waker),
                 Arm::Taken(back) => waker = back,
@@ -73,8 +80,39 @@ unsafe fn arm(block: *mut Node, mut waker: Waker) -> Arm<u8> {
             if index == segments(block) {
                 return Arm::Taken(waker);
             }
+            if !go_on(block, index, slots.word) {
+                return Arm::Cancelled(waker);
+            }
         }
     }
+}
+
+/// Sees to it that the segment is there, and that the canceller comes to it. False if he has come to the one before, which has this word.
+///
+/// Lock-free: as [`arm`]. Of a first block, allocates once for each.
+///
+/// # Safety
+/// The caller keeps the block, and has acquired that the one before is there.
+unsafe fn go_on(block: *mut Node, index: usize, word: &AtomicWord) -> bool {
+    // Acquire (E17): the segment; (E6) on FIRED, what came before the cancel.
+    let mut seen = word.load(Acquire);
+    while seen & MORE == 0 {
+        if seen & FIRED != 0 {
+            return false;
+        }
+        // SAFETY: the caller's contract.
+        unsafe {
+            if role(block) == Role::First {
+                make_extra(block, index);
+            }
+        }
+        // Release (E17): the segment. Acquire on failure: as the load.
+        match word.compare_exchange(seen, seen | MORE, Release, Acquire) {
+            Ok(_) => return true,
+            Err(newer) => seen = newer,
+        }
+    }
+    true
 }
 
 /// The same for one segment. The slot in it.
@@ -147,14 +185,16 @@ pub(super) unsafe fn disarm(block: *mut Node, number: u8) -> Option<Waker> {
     unsafe { disarm_in(slot(block, number)) }
 }
 
-/// The same for a slot of a first block.
+/// The same for a slot of a first block: mostly of the first segment.
 ///
 /// # Safety
 /// As [`disarm`].
 #[inline]
-pub(super) unsafe fn disarm_first(block: *mut Node, slot: u8) -> Option<Waker> {
-    // SAFETY: the caller's contract. It has one segment.
-    unsafe { disarm_in(first_segment(block).slot(slot.into())) }
+pub(super) unsafe fn disarm_first(block: *mut Node, number: u8) -> Option<Waker> {
+    // SAFETY: the caller's contract.
+    unsafe {
+        if is_in_first(number) { disarm_in(first_segment(block).slot(number.into())) } else { disarm(block, number) }
+    }
 }
 
 /// # Safety
@@ -204,90 +244,31 @@ pub(super) unsafe fn rearm(block: *mut Node, number: u8, waker: &Waker) -> bool 
     }
 }
 
-/// How many wait in the block, if no canceller has come to it.
+/// How many wait in the block, in the segments that no canceller has come to.
 ///
 /// # Safety
 /// The caller keeps the block.
 pub(super) unsafe fn waiters(block: *mut Node) -> usize {
-    // SAFETY: the caller's contract. Relaxed: a look.
-    let words = unsafe { (0..segments(block)).map(|index| segment(block, index).word.load(Relaxed)) };
-    words.filter(|word| word & FIRED == 0).map(|word| (word & ALL_SET).count_ones() as usize).sum()
-}
-
-/// Where a further waiter has put its waker.
-pub(super) enum Place {
-    /// Into this slot of the token's first block.
-    First(u8),
-    /// Into this slot of another block, with a handle on that.
-    Further(Handle, u8),
-}
-
-/// Where a further waiter has not found a place.
-pub(super) enum NoPlace {
-    Cancelled(Waker),
-    /// Those who came at once have spent the purse: the next will find it full again.
-    Spent(Waker),
-}
-
-/// Puts the waker of a further waiter into a block of the token.
-///
-/// # Safety
-/// The caller holds a handle on `token`, which lives on the heap.
-pub(super) unsafe fn wait(token: *mut Node, waker: Waker) -> Result<Place, NoPlace> {
-    // SAFETY: the handle keeps the first block. All that is made here is the caller's or, by `annex` and the purse, the token's.
+    let (mut waiters, mut index) = (0, 0);
+    // SAFETY: the caller's contract; as in `arm`.
     unsafe {
-        // Acquire (E17): the block.
-        let first = at(token).annex.load(Acquire).node();
-        if first.is_null() {
-            // Who ends the token looks for blocks only then (calibration `a_block_is_announced`). The future in the token's own slot
-            // has perhaps not come to it yet.
-            if !announce(token) {
-                return Err(NoPlace::Cancelled(waker));
+        loop {
+            let word = segment(block, index).word.load(Acquire); // Acquire (E17): the next segment.
+            if word & FIRED == 0 {
+                waiters += (word & ALL_SET).count_ones() as usize;
             }
-            let block = birth::block(token, waker, 1, First::new).map_err(NoPlace::Cancelled)?;
-            return Ok(if at(token).annex.add_block(block) {
-                Place::First(0)
-            } else {
-                // Another was first. Then this one is for us alone.
-                Place::Further(Handle::adopt(block), 0)
-            });
-        }
-        // It has one segment.
-        match arm_in(first_segment(first), waker) {
-            Arm::Armed(slot) => Ok(Place::First(slot as u8)),
-            Arm::Cancelled(waker) => Err(NoPlace::Cancelled(waker)),
-            Arm::Taken(waker) => wait_further(token, purse(first), waker),
+            index += 1;
+            if word & MORE == 0 || index == segments(block) {
+                return waiters;
+            }
         }
     }
 }
 
-/// # Safety
-/// As [`wait`]; the purse is that of the token's first block.
-#[cold]
-unsafe fn wait_further(token: *mut Node, purse: &Purse, waker: Waker) -> Result<Place, NoPlace> {
-    // SAFETY: as in `wait`; the open block by the handle that we have taken.
-    unsafe {
-        let (open, waker) = match purse.take() {
-            Taken::Handle(open) => match arm(open, waker) {
-                Arm::Armed(slot) => return Ok(Place::Further(Handle::adopt(open), slot)),
-                Arm::Cancelled(waker) => {
-                    release(open, HANDLE, &mut Bin::immediate());
-                    return Err(NoPlace::Cancelled(waker));
-                }
-                Arm::Taken(waker) => (open, waker),
-            },
-            Taken::Nothing => (ptr::null_mut(), waker),
-            Taken::Spent => return Err(NoPlace::Spent(waker)),
-        };
-        let made = birth::block(token, waker, 1 + FULL, Further::new);
-        if let Ok(block) = made {
-            purse.open(block, open);
-        }
-        if !open.is_null() {
-            release(open, HANDLE, &mut Bin::immediate());
-        }
-        made.map(|block| Place::Further(Handle::adopt(block), 0)).map_err(NoPlace::Cancelled)
-    }
+/// Asks memory for the first wakers of a block; or for nothing, if it is null.
+#[inline(always)]
+pub(super) fn prefetch_wakers(block: *mut Node) {
+    prefetch(block.cast_const().cast::<i8>().wrapping_byte_add(WAKERS));
 }
 
 /// The first block of a token.
@@ -320,9 +301,11 @@ pub(super) unsafe fn leave(block: Handle, slot: u8) -> Option<Waker> {
 /// The caller holds the last handle on the token whose first block this was, has acquired what the others did (E7), and calls this once.
 #[cold]
 pub(super) unsafe fn end(first: *mut Node, bin: &mut Bin) {
-    // SAFETY: nobody else can reach the pointers any more; their handles are ours.
+    // SAFETY: nobody else can reach the first block any more, nor the purse in it, whose handles are ours.
     unsafe {
-        purse(first).end(bin);
-        release(first, HANDLE, bin);
+        if let Some(purse) = purse(first) {
+            purse.end(bin);
+        }
+        bin.put(first);
     }
 }

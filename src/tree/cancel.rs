@@ -6,18 +6,21 @@
 //! each list that it is inside of; the last visitor to leave sees to the sweep.
 
 use super::ahead::Ahead;
+use super::announce::{announce, help, is_anything_announced};
 #[cfg(feature = "alloc")]
-use super::ahead::prefetch;
-use super::announce::{announce, help};
+use super::announce::{is_crowded, last_block_of};
+#[cfg(feature = "alloc")]
+use super::block::prefetch_wakers;
 use super::head::{CANCELLED, Head, MARKED, WAITED};
 use super::memory::Bin;
 use super::reason::{Reason, Word};
 use super::visit::{enter, leave};
 use super::wake::Waited;
+#[cfg(feature = "alloc")]
+use super::wake::wake_held;
 use super::{Node, at, next_of, slot};
 use crate::primitives::{AcqRel, Acquire, Relaxed, Release};
 use core::ptr;
-use core::task::Waker;
 
 /// Cancels the subtree of `root`. When it returns, every descendant whose creation had returned before the call is
 /// flagged (C3), and the waiters of all that this call was the first to mark have been woken. True if `reason` is the
@@ -61,19 +64,14 @@ pub(super) unsafe fn is_done(root: *mut Node) -> bool {
 unsafe fn cancel_anew(root: *mut Node, reason: &Reason, held: bool) -> bool {
     // SAFETY: the claim, or the handle.
     unsafe {
+        #[cfg(feature = "alloc")]
+        prefetch_wakers(at(root).annex.load(Relaxed).node()); // Relaxed: a hint.
         let decided = (reason.word().is_plain() || announce(root)) && at(root).reason.decide_by(reason);
-        if let Some(waker) = mark_lone_waiter(root) {
-            // As at the end of phase two: nothing of the tree is held any more.
-            waker.wake();
+        if mark_waited(root) {
+            wake_marked(root, held);
             return decided;
         }
         let mut waited = Waited::none();
-        #[cfg(feature = "alloc")]
-        if held && mark_with_block(root, &mut waited) {
-            waited.run_noted();
-            return decided;
-        }
-        let _ = held;
         let mut bin = Bin::deferred();
         walk(root, &mut waited, &mut bin);
         waited.follow_links(&mut bin);
@@ -84,62 +82,49 @@ unsafe fn cancel_anew(root: *mut Node, reason: &Reason, held: bool) -> bool {
     }
 }
 
-/// The short way for a token without children that one future waits for, as that of most tasks: there is nothing to walk, and the
-/// turn of its waker has come at once. Marks it, and takes that. `None`: the long way is to be gone, whether it is marked or not.
+/// Wakes all that wait for a token that [`mark_waited`] has marked. As at the end of phase two, nothing of the tree is held any more.
+///
+/// # Safety
+/// As [`cancel_anew`]; I8.
+#[inline]
+unsafe fn wake_marked(root: *mut Node, held: bool) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        #[cfg(feature = "alloc")]
+        if is_crowded(root) {
+            let block = last_block_of(root);
+            if held && !block.is_null() {
+                return wake_held(root, block);
+            }
+            let mut waited = Waited::none();
+            waited.add(root);
+            return waited.run();
+        }
+        let _ = held;
+        if let Some(waker) = slot::fire(root) {
+            waker.wake();
+        }
+    }
+}
+
+/// The short way for a token without children that somebody waits for, as that of most tasks: there is nothing to walk, and the
+/// turn of its wakers has come at once. Marks it. False: the long way is to be gone, whether it is marked or not.
 ///
 /// # Safety
 /// The caller holds a handle or a child claim on `root`, whose reason is decided.
 #[inline]
-unsafe fn mark_lone_waiter(root: *mut Node) -> Option<Waker> {
+unsafe fn mark_waited(root: *mut Node) -> bool {
     // SAFETY: the claim; I8 by the step.
     unsafe {
         let waited = Head::EMPTY.with(WAITED);
-        // Relaxed, both: only compared; STAYS is there from birth. Of what stays, more is to be run than a waker
+        // Relaxed, both: only compared; STAYS is there from birth. Of what stays, more is to be run than wakers
         // (calibration `what_stays_is_no_lone_waiter`).
         if at(root).head.load(Relaxed) != waited || at(root).state.load(Relaxed).stays() {
-            return None;
-        }
-        // Release (E5): as in `mark_thoroughly`. Nothing to acquire: there is no list to be entered. If somebody came meanwhile, a
-        // child for example, there is more to do (calibration `a_lone_waiter_is_marked_before_it_is_woken`).
-        if at(root).head.replace(waited, frozen(waited), Release, Relaxed).is_err() {
-            return None;
-        }
-        slot::fire(root)
-    }
-}
-
-/// The short way for a token without children that several wait for, if they have room in it and in its first block: that is all there is
-/// in its list then. As an only child takes itself out of a list by one step (`unlink_only_child`), the block is taken out by the one that
-/// marks the token. So there is no list to be walked, or swept. Notes what is to be woken. False: the long way is to be gone.
-///
-/// # Safety
-/// The caller holds a handle on `root`, whose reason is decided, as long as what is noted is not woken.
-#[cfg(feature = "alloc")]
-#[inline]
-unsafe fn mark_with_block(root: *mut Node, waited: &mut Waited) -> bool {
-    // SAFETY: the handle, which keeps the first block, too (I18): so that is not about to be buried. I8 by the step.
-    unsafe {
-        // Acquire (E17): the block.
-        let block = at(root).annex.load(Acquire).node();
-        // Where its wakers are.
-        prefetch(block.cast_const().cast::<i8>().wrapping_byte_add(128));
-        let head = Head::EMPTY.with_first(block).with(WAITED);
-        // Relaxed, both: only compared; STAYS is there from birth. A `next` that is null stays so.
-        if block.is_null()
-            || at(root).head.load(Relaxed) != head
-            || !next_of(block).is_null()
-            || at(root).state.load(Relaxed).stays()
-        {
             return false;
         }
-        // Release (E5): as in `mark_thoroughly`. Acquire (E2): as in `unlink_only_child`: nobody else is on the block, or ever comes to it.
-        if at(root).head.replace(head, frozen(Head::EMPTY.with(WAITED)), AcqRel, Relaxed).is_err() {
-            return false;
-        }
-        at(block).state.unlink_held();
-        at(root).state.cancel_child();
-        waited.add_held(root, block);
-        true
+        // Release (E5): as in `mark_thoroughly`. Acquire (E5): what was announced; there is no list to be entered. If somebody came
+        // meanwhile, a child for example, there is more to do (calibration `a_lone_waiter_is_marked_before_it_is_woken`).
+        at(root).head.replace(waited, frozen(waited), AcqRel, Relaxed).is_ok()
     }
 }
 
@@ -326,10 +311,15 @@ impl Waited {
     unsafe fn noted_plainly(&mut self, node: *mut Node, marked: Head) -> Mark {
         // SAFETY: the caller's contract.
         unsafe {
-            // Another may have been announced (calibration `who_marks_heeds_what_is_announced`).
-            help(node);
-            self.noted(node, marked)
+            if is_anything_announced(node) {
+                // (Calibration `who_marks_heeds_what_is_announced`.)
+                help(node);
+                return self.noted(node, marked);
+            }
+            at(node).reason.set_plain();
+            self.add_plain(node);
         }
+        Mark::by_us(marked)
     }
 }
 

@@ -8,7 +8,8 @@
 //! | `Link` | a hidden child of a source | a weak claim on the linked token | cancel that, too | drop |
 //! | `Callback` | a hidden child of a token | the closure | run | drop it if it was not run |
 //! | `Waiter` | a hidden child of a token, for one waker | none | | |
-//! | `First`, `Further` | blocks, hidden children of a token | wakers (`block`) | wake | |
+//! | `Further` | a block, a hidden child of a token | wakers (`block`) | wake | |
+//! | `First` | a token's first block, in no list | wakers | as its token is | free its other segments |
 //! | `Branch` | a hidden child of a token, with children of its own in that one's place (`branch`) | none | | |
 //!
 //! In a pool every node is an extended one: the tail says where it lives. Behind the payload of a token on the heap there is
@@ -18,6 +19,8 @@
 //! *anchors*: others, the timer and the links, hold weak claims on them, counted in the tail. A weak claim keeps the
 //! node's memory and nothing else; to cancel the node its holder takes a child claim, if the node is not dead.
 
+#[cfg(feature = "alloc")]
+use super::block;
 use super::deadline::Deadline;
 use super::memory::{self, Bin, Origin};
 use super::state::State;
@@ -68,7 +71,7 @@ pub(crate) trait Payload: Send + Sized {
 pub(crate) struct Extended<P> {
     node: Node,
     tail: Tail,
-    payload: UnsafeCell<MaybeUninit<P>>,
+    pub(super) payload: UnsafeCell<MaybeUninit<P>>,
 }
 
 pub(super) struct Tail {
@@ -257,7 +260,9 @@ pub(super) unsafe fn dismantle(node: *mut Node, bin: &mut Bin) {
             Role::Token | Role::Waiter => {}
             // Wakers are their futures', or a canceller's.
             #[cfg(feature = "alloc")]
-            Role::First | Role::Further => {}
+            Role::First => block::end_extras(node),
+            #[cfg(feature = "alloc")]
+            Role::Further => {}
             #[cfg(feature = "std")]
             Role::Branch => {}
             Role::Timed | Role::Link => (table.discard)(node),
@@ -292,7 +297,9 @@ pub(super) unsafe fn is_dismantled_quietly(node: *mut Node) -> bool {
         match role(node) {
             Role::Token | Role::Waiter => true,
             #[cfg(feature = "alloc")]
-            Role::First | Role::Further => true,
+            Role::First => false,
+            #[cfg(feature = "alloc")]
+            Role::Further => true,
             #[cfg(feature = "std")]
             Role::Branch => true,
             // Relaxed: as in `dismantle`. (A closure in a pool is a pointer and a word, without a drop.)

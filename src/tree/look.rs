@@ -7,7 +7,8 @@
 //! Other than a dropper who prunes, he has no claim on the owners of the lists, but on the outermost. The others are kept by
 //! that they stand in lists that he is inside of: should one die, its node waits on the dead stack of the next outer list,
 //! or, if that has been cancelled, for the sweep, which waits for its pruner (E9). Nor is one replaced by its child: that takes
-//! the pruner of the outer list.
+//! the pruner of the outer list. Only for a look into a token's first block, which is in no list, he takes a handle for a moment (I18); so
+//! the end of that token's handles may fall to him.
 //!
 //! A list that another pruner is in, or that is being cancelled, is not looked into. That of a cancelled node does not exist
 //! any more.
@@ -19,7 +20,7 @@ use super::extended::{Role, deadline, name, role};
 use super::memory::Bin;
 use super::prune::{Relays, prune};
 use super::reason::Reason;
-use super::release::release;
+use super::release::{release, release_handle_into};
 use super::state::CHILD;
 use super::{Node, at, block, next_of, slot};
 use crate::name::Name;
@@ -60,7 +61,7 @@ pub(crate) struct Seen {
 impl Seen {
     /// # Safety
     /// The caller keeps the node, which is a token.
-    unsafe fn token(node: *mut Node, parent: usize) -> Self {
+    unsafe fn token(node: *mut Node, parent: usize, bin: &mut Bin) -> Self {
         // SAFETY: the caller's contract.
         unsafe {
             Self {
@@ -70,7 +71,7 @@ impl Seen {
                 deadline: deadline(node),
                 // Relaxed: a number.
                 handles: at(node).state.load(Relaxed).handles(),
-                waiters: usize::from(slot::is_set(node)),
+                waiters: usize::from(slot::is_set(node)) + in_first_block(node, bin),
                 callbacks: 0,
                 links: 0,
                 listing: Listing::Seen,
@@ -93,12 +94,32 @@ impl Seen {
                 #[cfg(feature = "std")]
                 Role::Branch => return false,
                 Role::Waiter => self.waiters += usize::from(slot::is_set(node)),
-                Role::First | Role::Further => self.waiters += block::waiters(node),
+                // Its first block is in no list.
+                Role::Further => self.waiters += block::waiters(node),
+                Role::First => {}
                 Role::Callback => self.callbacks += usize::from(slot::is_set(node)),
                 Role::Link => self.links += 1,
             }
             true
         }
+    }
+}
+
+/// How many wait for the token in its first block, which is in no list.
+///
+/// # Safety
+/// The caller keeps the node, which is a token.
+unsafe fn in_first_block(token: *mut Node, bin: &mut Bin) -> usize {
+    // SAFETY: the caller's contract. The block goes with the last handle: so it takes one to look at it (calibration
+    // `who_looks_keeps_a_first_block`).
+    unsafe {
+        let block = at(token).annex.load(Acquire).block_of(token); // Acquire (E17): the block.
+        if block.is_null() || !at(token).state.try_retain() {
+            return 0;
+        }
+        let waiters = block::waiters(block);
+        release_handle_into(token, bin);
+        waiters
     }
 }
 
@@ -114,7 +135,7 @@ pub(super) unsafe fn look(root: *mut Node) -> Vec<Seen> {
     let mut seen = Vec::new();
     // SAFETY: the handle; and what stands in the lists that we are inside of is kept.
     unsafe {
-        seen.push(Seen::token(root, 0));
+        seen.push(Seen::token(root, 0, &mut path.bin));
         seen[0].listing = path.enter(root, 0);
         while let Some(list) = path.lists.last_mut() {
             let (node, owner) = (list.next, list.place);
@@ -137,7 +158,7 @@ pub(super) unsafe fn look(root: *mut Node) -> Vec<Seen> {
                 continue;
             }
             let place = seen.len();
-            seen.push(Seen::token(node, owner));
+            seen.push(Seen::token(node, owner, &mut path.bin));
             seen[place].listing = path.enter(node, place);
         }
     }

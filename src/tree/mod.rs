@@ -1,7 +1,8 @@
 //! The tree: intrusive, reference-counted nodes, and a cancel that walks them without stopping anybody.
 //!
 //! A node is a token, or a hidden child: one that carries the wakers of further waiters, or a callback, or a link to a
-//! token that has several sources, or has children in a crowded token's place (`branch`). It stands in the list of its parent's children, and has a list of its own. Children are pushed at the front by one compare-and-swap. They are taken out by
+//! token that has several sources, or has children in a crowded token's place (`branch`); or the first block of a token's further waiters,
+//! which is nobody's child (`block`). It stands in the list of its parent's children, and has a list of its own. Children are pushed at the front by one compare-and-swap. They are taken out by
 //! the *pruner*, whoever happens to be inside; who finds one inside leaves its dead node to him and goes (`prune`). A
 //! *cancel* freezes each list by a bit in its head, walks it, and the last walker to leave dissolves it (`cancel`,
 //! `sweep`). A node without handles that has one child is replaced by it (`collapse`); the list of one that has no ancestor
@@ -14,12 +15,12 @@
 //! | word | what it holds | table of its states |
 //! |---|---|---|
 //! | `head` | first child; cancelled, pruning, marked, waited | `head` |
-//! | `state` | handles, child claims; linked, handed, pinned, retry | `state` |
-//! | `visit` | walkers inside the list; closed; announced | `visit`, `announce` |
+//! | `state` | handles, child claims; linked, handed, pinned, retry, last | `state` |
+//! | `visit` | walkers inside the list; closed; announced, crowded | `visit`, `announce` |
 //! | `slot` | the waker: free, busy, set, fired | `slot` |
-//! | `annex` | the first block of further waiters, and the number of the branches: each comes once, and goes with the last handle | `annex` |
-//! | the word of a block | for each of its slots: occupied, set; fired | `block` |
-//! | the purse in a block | the open block, and how many of the handles on it that it had are spent | `purse` |
+//! | `annex` | the first block of further waiters, or that none comes, and the number of the branches: each comes once, and goes with the last handle | `annex` |
+//! | the word of a segment of a block | for each of its slots: occupied, set; fired, more | `block` |
+//! | the purse of a first block | the open block, and how many of the handles on it that it had are spent | `purse` |
 //! | `dead` | stack of nodes that wait for the pruner; `CLOSED` after the sweep | `prune` |
 //! | | of a callback: who waits for its end; done | `callback` |
 //! | `reason` | what `is_cancelled` reads: alive, then why, for ever; comes before the mark in `head`, unless it is the plain one | `reason` |
@@ -29,12 +30,12 @@
 //!
 //! - **I1** A node that lives and is linked owns one child claim on its parent, unless it is detached (I15). A token, a hidden
 //!   waiter's future, the future of a waiter in a further block, and a registration own one handle claim each; so does a token
-//!   on its first block and on its branches, and the purse in that block as many as it says on the open one. An entry in a canceller's list of
+//!   on its branches, and the purse of its first block as many as it says on the open one. An entry in a canceller's list of
 //!   wakers owns none (I17); but if it is a node that STAYS, a child claim on it, as does whoever cancels an anchor by a weak
-//!   claim.
+//!   claim; and a handle (RETAINED) on a token that has a first block, if it STAYS, or if nobody is in its own slot.
 //! - **I2** A node is freed exactly once: by the pruner of its parent, after leaving the list in which no cancel had
 //!   come; by the sweeper of its parent, if its dropper had let go of it; or by whoever takes the last claim, or lets go
-//!   of it, or finds that his is the only one, after the sweeper had passed.
+//!   of it, or finds that his is the only one, after the sweeper had passed; a first block, by whoever gives up the last handle on its token.
 //! - **I3** Nobody touches a node without a claim on it (his own, or that of a child whose duty he has), a handle, a visit
 //!   of the list that led him to it, or PRUNING of the list that it stands in.
 //! - **I4** The `next` of a node in a list only ever skips nodes that are dead or replaced, and a node that has been taken
@@ -48,15 +49,15 @@
 //!   dissolved), then everything below it is marked, and has its reason (is *flagged*). What
 //!   is marked and has none yet was marked by the short way: it gets the plain one, by whoever marked it and by everybody who
 //!   relies on the mark (`reason`).
-//! - **I8** Who changes CANCELLED of a node from 0 to 1 has its waker to wake, what it carries to run, its link to follow;
-//!   nobody else does. If he takes its first block out of its list by that step, those in that, too.
+//! - **I8** Who changes CANCELLED of a node from 0 to 1 has its waker to wake, what it carries to run, its link to follow, and
+//!   those who wait in its first block; nobody else does. What was announced by a step before his he hears of by his.
 //! - **I9** While PRUNING is set, only its holder writes `prev`, and the `next` of nodes in the list. Others
 //!   change nothing but the head: by a push, a cancel, news, or a first waiter.
 //! - **I10** PINNED gives one thread the relocation of a node, and the burial should it die meanwhile. A sweeper that meets
 //!   a pin leaves the node and its claim on the parent to the holder.
 //! - **I11** `parent` is written only under the pin, before the unpin. Who has a duty for a node reads it after his own
 //!   read-modify-write of `state`, and so reads the last one.
-//! - **I12** `link` has one use at a time: a canceller's list of wakers (with a handle, by I17; or, on a node that STAYS and so is
+//! - **I12** `link` has one use at a time: a canceller's list of wakers (tagged with what `wake` is to do; with a handle, by I17; or, on a node that STAYS and so is
 //!   no relay, any claim), or the dead stack, limbo, a bin (all without a handle: dead, or a relay, or a root that was).
 //! - **I13** A relay whose collapse is given up, because something stands in the way, is looked at again: by the thread
 //!   whose claim stood in the way when it gives that back (or RETRY says that it has), or, if the parent is a relay
@@ -72,8 +73,10 @@
 //! - **I17** A node without STAYS whose slot is FIRED and SET, or FIRED and GONE, is in the list of one canceller, and has a handle:
 //!   a future puts its waker into the slot while it has one, or borrows one, and who gives up the last one first takes
 //!   out a waker that was forgotten there, or leaves the handle to the canceller, by a step in the slot.
-//! - **I18** A block has a token that has a handle, or is kept by futures that were forgotten, or by a canceller: who gives up the
-//!   last handle on a token gives up its blocks before. So no block keeps its token, or makes a relay of it.
+//! - **I18** Who gives up the last handle on a token gives up its blocks before. So no block keeps its token, or makes a relay of it.
+//!   Into a first block nobody looks without a handle on the token, his own or one that is left to him (I17); and before it goes, the state says
+//!   that the handle is the last one, so that who has none takes none (`try_retain`). A further block lives on
+//!   while somebody has a claim on it: a future in it, or a canceller. In its list, it stands like any child.
 //! - **I19** A branch has one handle, its token's, who gives it up before his own last one; what else is done with it, its children do. A
 //!   token's number is no other's until then, and its directory is empty before the next one has it.
 //!
@@ -88,8 +91,8 @@
 //! | E2 | a pruner's step out of `head` | the next pruner's, or a canceller's, step into it | what it wrote to the list |
 //! | E3 | push on the `dead` stack | the pruner's or sweeper's swap | `link`, and the dead node |
 //! | E4 | news into `head` | the pruner's step that takes the news | that there is something on the `dead` stack |
-//! | E5 | CANCELLED, or before it an announcement, into `head` | who finds it there, or marks | the reason, if it is not the plain one, or ANNOUNCED; what came before the cancel |
-//! | E6 | `reason`; also `fire` of a slot | `is_cancelled`, `child`, a poll, walkers | what came before the cancel; the cause |
+//! | E5 | CANCELLED, or before it an announcement, into `head` | who finds it there, or marks | the reason, if it is not the plain one, or ANNOUNCED, CROWDED; what came before the cancel |
+//! | E6 | `reason`; also `fire` of a slot, or of a segment, or that no block comes, into `annex` | `is_cancelled`, `child`, a poll, walkers | what came before the cancel; the cause |
 //! | E7 | giving back a claim in `state` | giving back the last one, or finding that the own is the only one | all uses of the node, before its free |
 //! | E8 | leaving a list in `visit`, then done in `head` | who finds it closed or done; the last to leave | flags below; the walks, before the sweep |
 //! | E9 | last pruner's step out, last visitor's done, in `head` | the sweep, by whichever came second | limbo, the list, for the sweep |
@@ -100,7 +103,7 @@
 //! | E14 | SET into `slot`, or a block's word; SET out of it | the canceller's step; the next future's | the waker; that the cell has been read |
 //! | E15 | `dead` of a callback: a token, DONE | the other of the two; who asks whether it has finished | the token; what it did |
 //! | E16 | WAITED into `head` of a token with a deadline | the cancel | what the timer gave |
-//! | E17 | a block, or a number, into `annex`; a branch into a directory; a block, or handles, into the purse | who comes into the block, or marks its token; who asks where a child is to stand; who takes a handle | the block; the directory; the branch; the handles |
+//! | E17 | a block, or a number, into `annex`; a segment more, and MORE; a branch into a directory; a block, or handles, into the purse | who comes into the block or segment, or marks its token; who asks where a child is to stand; who takes a handle | the block; the segment; the directory; the branch; the handles |
 //! | E18 | `leave` and `finish`, in `slot` | the other of the two | all uses of the node, before the free |
 //!
 //! # Progress
@@ -109,7 +112,7 @@
 //! |---|---|---|
 //! | `is_cancelled`, clone | wait-free, one atomic operation | |
 //! | create | lock-free | another push, pruner's step or first waiter changed the head; opening branches, once for a token: another came to the annex |
-//! | drop | lock-free; climbs only over nodes that end | another claim was taken or given back; as a pruner: others' dead nodes came in |
+//! | drop | lock-free; climbs only over nodes that end | another claim, or a handle for a look, was taken or given back; as a pruner: others' dead nodes came in |
 //! | cancel | lock-free; O(1) when done | a push, a pruner's step; children created below the part not yet frozen prolong the walk |
 //! | poll, drop of a first waiter | wait-free, but for the first ever on a node | |
 //! | poll, drop of further waiters | lock-free; where a block is made or ends, as create and drop | another came or went; took a handle out of the purse, or filled it |
@@ -136,7 +139,7 @@
 //!
 //! A child of a cancelled token is a node of its own, not another handle of its parent, so that it is not equal to it. The
 //! sweep frees nothing in place (`memory`). Who marks a node is its visitor from its birth on (`cancel`). A waker in a node's own slot is claimed
-//! when its turn to be woken has come, not in the walk; those of a block all at once, when the turn of the block has come (`wake`). The reason is set before the mark, unless it is the plain one (`reason`). `leave` and the last pruner change the head by compare-and-swap loops instead
+//! when its turn to be woken has come, not in the walk; those of a segment of a block all at once, when its turn has come (`wake`). The reason is set before the mark, unless it is the plain one (`reason`). `leave` and the last pruner change the head by compare-and-swap loops instead
 //! of single read-modify-writes, because `AtomicPtr`, which keeps provenance, has no others in this crate's MSRV.
 
 mod ahead;

@@ -8,6 +8,8 @@ use super::branch;
 use super::head::Head;
 use super::memory::{Bin, cancels_have_left_something, empty_graveyard, free_plain, home_of};
 use super::prune::{Unlinking, prune_after, reap, unlink_among_siblings, unlink_only_child};
+#[cfg(feature = "alloc")]
+use super::state::LAST_HANDLE;
 use super::state::{CHILD, Duty, HANDLE, State};
 use super::sweep::{Dissolved, dissolve, dissolve_held};
 use super::{Node, at, next_of, slot};
@@ -60,8 +62,8 @@ unsafe fn release_handle_from(node: *mut Node, seen: State, bin: &mut Bin) {
         let Err(seen) = at(node).state.release_but_the_last(seen) else {
             return;
         };
-        if is_waited(node) && is_passed_on(node, seen, bin) {
-            return;
+        if is_waited(node) {
+            return release(node, end_waiting(node, seen, bin), bin);
         }
         let duty = at(node).state.release_from(seen, HANDLE);
         if duty != Duty::None {
@@ -84,31 +86,42 @@ unsafe fn is_waited(node: *mut Node) -> bool {
     }
 }
 
-/// Ends waiting for the node, and what else it has beside it (I17, I18, I19). True if the handle is somebody else's then.
+/// Ends waiting for the node, and what else it has beside it (I17, I18, I19). The claims that are left to be given back: none, if the
+/// handle is somebody else's then, or was not the last.
 ///
 /// # Safety
 /// As [`is_waited`].
 #[cold]
 #[inline(never)]
-unsafe fn is_passed_on(node: *mut Node, seen: State, bin: &mut Bin) -> bool {
-    // SAFETY: the handle. Whoever it is passed on to comes here, too.
+unsafe fn end_waiting(node: *mut Node, seen: State, bin: &mut Bin) -> Word {
+    // SAFETY: the handle. Whoever it is passed on to, or has another, comes here, too.
     unsafe {
         // Of what STAYS, a canceller's list holds a claim.
         if !seen.stays() && slot::leave(node) {
-            return true;
+            return 0;
         }
         // Relaxed: acquired by the caller.
         let annex = at(node).annex.load(Relaxed);
         #[cfg(feature = "alloc")]
-        if !annex.node().is_null() {
-            block::end(annex.node(), bin);
+        let first = annex.block_of(node);
+        #[cfg(feature = "alloc")]
+        if !first.is_null() {
+            // Somebody may look at the block, or have it to wake, by a handle that he has taken for it.
+            if !at(node).state.is_last_handle() {
+                return 0;
+            }
+            block::end(first, bin);
         }
         #[cfg(feature = "std")]
         if annex.branches() != 0 {
             branch::end(annex.branches(), bin);
         }
+        #[cfg(feature = "alloc")]
+        if !first.is_null() {
+            return LAST_HANDLE;
+        }
         let _ = (annex, bin);
-        false
+        HANDLE
     }
 }
 
@@ -251,9 +264,7 @@ unsafe fn end_waiting_and_release(node: *mut Node, seen: State) {
     let bin = &mut Bin::immediate();
     // SAFETY: the caller's contract.
     unsafe {
-        if !is_passed_on(node, seen, bin) {
-            release(node, HANDLE, bin);
-        }
+        release(node, end_waiting(node, seen, bin), bin);
     }
 }
 

@@ -7,9 +7,10 @@
 //!
 //! (In brackets: on targets without 64-bit atomics.)
 //!
-//! A *handle* is a token, a registration, a future with a hidden node or in a block, or what a token has of its blocks. A
-//! *child claim* belongs to a child that stands in this node's list, or, for a while, to a thread that relocates one, or
-//! that cancels an anchored node or runs a callback (`extended`).
+//! A *handle* is a token, a registration, a future with a hidden node or in a block, or what a token has of its further blocks; or what
+//! somebody takes for a while to look into a token's first block, or to wake who is in it (`try_retain`). A *child claim* belongs to a
+//! child that stands in this node's list, or, for a while, to a thread that relocates one, or that cancels an anchored node or runs a
+//! callback (`extended`).
 //!
 //! EXTENDED and STAYS are given at birth and never change. EXTENDED: the node has a tail (`extended`). STAYS: it is never
 //! a relay, because of what its tail holds. KEEPS: nor is this one, because of the detached callbacks in its list; sticky.
@@ -24,6 +25,7 @@
 //! | 0 | l | 0 | 1 | r | died under the pin: the holder of the pin buries it |
 //! | 0 | 1 | 1 | 0 | 0 | dead, and its dropper has let go of it: the sweeper of the parent frees it |
 //! | 0 | 0 | 0 | 0 | 0 | dead and unlinked: who sees this in his own read-modify-write frees it |
+//! | > 0 | l | 1 | p | r | *last*: its last handle is about to go, and none is added any more (I18) |
 //! | > 0 | l | 0 | 1 | 1 | with STAYS: *detached*, a callback without a registration; has no claim on its parent (I15) |
 //!
 //! No atomics here: the transitions are pure, and have unit tests. What applies them is in `word`.
@@ -36,9 +38,9 @@ mod word;
 
 pub(super) use word::AtomicState;
 
-/// The node stands in its parent's list. Cleared once, by the sweeper of the parent; of a first block perhaps by who marks the parent.
+/// The node stands in its parent's list. Cleared once, by the sweeper of the parent.
 const LINKED: Word = 0b0001;
-/// The node is dead and nobody but the sweeper of its parent may touch it.
+/// The node is dead and nobody but the sweeper of its parent may touch it. With a handle: that is the last one, and about to go.
 const HANDED: Word = 0b0010;
 /// One thread has the relocation of this node in hand (see `collapse`).
 const PINNED: Word = 0b0100;
@@ -61,6 +63,9 @@ const HANDLE_SHIFT: u32 = if Word::BITS == 64 { 32 } else { 20 };
 pub(super) const CHILD: Word = 1 << CHILD_SHIFT;
 /// One handle.
 pub(super) const HANDLE: Word = 1 << HANDLE_SHIFT;
+/// One handle, of which the node has been told that it is the last one.
+#[cfg(feature = "alloc")]
+pub(super) const LAST_HANDLE: Word = HANDLE | HANDED;
 
 const CHILDREN: Word = (HANDLE - 1) & !FLAGS;
 const HANDLES: Word = !(HANDLE - 1);
@@ -267,7 +272,10 @@ impl State {
     /// that is pinned already gets RETRY in the same step, so that its holder cannot miss it (calibration `retry`).
     #[inline]
     fn released(self, claims: Word) -> (State, Duty) {
-        debug_assert!(claims & FLAGS == 0 && self.0 >= claims, "more claims given back than were held");
+        debug_assert!(
+            (claims & FLAGS) & !(self.0 & HANDED) == 0 && self.0 >= claims,
+            "more claims given back than were held"
+        );
         let left = State(self.0 - claims);
         if left.has_handle() {
             // With a handle, only a detached callback has RETRY. A canceller has run it; so its own handle goes, too.

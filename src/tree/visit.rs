@@ -1,7 +1,7 @@
 //! The visit word: who is inside of a list that is being cancelled.
 //!
 //! A node is born with one visitor, its first marker. Who leaves a list, having walked it, closes it; so who comes later need not enter:
-//! all below is flagged. The last to leave sees to the sweep. One bit is not the visitors': ANNOUNCED (`announce`).
+//! all below is flagged. The last to leave sees to the sweep. Two bits are not the visitors': ANNOUNCED and CROWDED (`announce`).
 
 use super::head::MARKED;
 use super::memory::Bin;
@@ -15,7 +15,12 @@ use crate::primitives::{AcqRel, Acquire, Relaxed, Release, abort};
 const CLOSED: u32 = 0b01;
 /// Somebody is perhaps about to decide for a reason of the node alone (`reason`).
 pub(super) const ANNOUNCED: u32 = 0b10;
-const VISITOR: u32 = 0b100;
+/// The token has, or is about to have, a first block of further waiters (`annex`).
+#[cfg(feature = "alloc")]
+pub(super) const CROWDED: u32 = 0b100;
+/// What may have been announced.
+pub(super) const ANNOUNCEMENTS: u32 = 0b110;
+const VISITOR: u32 = 0b1000;
 
 /// A node is born with one visitor: whoever will be the first to mark it. So he enters by that step, and it takes no other.
 pub(super) const FIRST_VISITOR: u32 = VISITOR;

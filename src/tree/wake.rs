@@ -2,7 +2,9 @@
 
 use super::ahead::prefetch;
 #[cfg(feature = "alloc")]
-use super::block::{self, Fired};
+use super::announce::{is_crowded, last_block_of};
+#[cfg(feature = "alloc")]
+use super::block::{self, Fired, prefetch_wakers};
 use super::cancel::walk;
 use super::extended::{Role, notify, role};
 use super::foreign::run_all;
@@ -18,7 +20,8 @@ use core::task::Waker;
 
 /// The nodes that one cancel has to notify, chained through `link`. On each that STAYS the lists hold a child claim, for it may live
 /// without a handle. Others are kept by the future that waits for them: its handle, or who gives up the last one leaves that to
-/// us (`slot::leave`).
+/// us (`slot::leave`). So is the first block of a token, which goes with the last handle; if nobody is in the token's own slot, or the
+/// token STAYS, the lists hold a handle for it.
 pub(super) struct Waited {
     first: *mut Node,
     /// Links to tokens that have several sources: they are followed before anything is run.
@@ -27,16 +30,96 @@ pub(super) struct Waited {
     current: *mut Node,
     /// The current node is to be run next.
     pending: bool,
-    /// A block, with a claim on it unless it is that of `held`, as long as there is something in `fired`.
     #[cfg(feature = "alloc")]
+    woken: Woken,
+}
+
+/// In `link` of a node in the list: it has a first block, and the turn of that comes first.
+#[cfg(feature = "alloc")]
+const WITH_BLOCK: usize = 0b01;
+/// In the same place: the list holds a handle on it.
+#[cfg(feature = "alloc")]
+const RETAINED: usize = 0b10;
+
+/// The block that is being woken, as long as there is something in `fired`.
+#[cfg(feature = "alloc")]
+struct Woken {
     block: *mut Node,
-    /// What of the block is still to be woken.
-    #[cfg(feature = "alloc")]
+    /// What of it is still to be woken.
     fired: Fired,
-    /// A node whose slot comes after its block, and is in no list. The canceller keeps it, and by that the block, of which the lists
-    /// have no claim then (calibration `what_is_held_is_not_given_back`).
-    #[cfg(feature = "alloc")]
-    held: *mut Node,
+    /// A child claim on it is ours: of a further block. A first one is kept by what keeps its token.
+    claimed: bool,
+}
+
+#[cfg(feature = "alloc")]
+impl Woken {
+    const NOTHING: Self = Self { block: ptr::null_mut(), fired: Fired::NONE, claimed: false };
+
+    /// Fires a block.
+    ///
+    /// # Safety
+    /// The caller has the duty to wake (I8), and keeps the block: by a child claim, if so it is said, which he gives up, or until all have
+    /// been run.
+    #[inline]
+    unsafe fn of(block: *mut Node, claimed: bool) -> Self {
+        // SAFETY: the caller's contract.
+        unsafe {
+            let woken = Self { block, fired: block::fire(block), claimed };
+            if woken.fired.is_none() {
+                woken.give_back();
+            }
+            woken
+        }
+    }
+
+    /// Wakes the wakers of the block, or, if one panics, those up to it. Before the last one goes our claim (C16).
+    ///
+    /// # Safety
+    /// There is at least one.
+    #[inline]
+    unsafe fn wake(&mut self) {
+        // SAFETY: the block is kept as `of` says; its wakers are ours by `fire` (I8), each once.
+        unsafe {
+            let (last, is_there) = block::wake_but_the_last(self.block, &mut self.fired);
+            self.give_back();
+            if is_there {
+                last.wake();
+            }
+        }
+    }
+
+    /// # Safety
+    /// The claim, if there is one, is given up.
+    #[inline]
+    unsafe fn give_back(&self) {
+        if self.claimed {
+            // SAFETY: the caller's contract.
+            unsafe { release(self.block, CHILD, &mut Bin::deferred()) };
+        }
+    }
+}
+
+/// Wakes all that wait for a token that has no children, whose own waker and first block are all there is.
+///
+/// # Safety
+/// As [`Waited::add`]. The caller keeps the token by a handle until this returns.
+#[cfg(feature = "alloc")]
+pub(super) unsafe fn wake_held(token: *mut Node, block: *mut Node) {
+    // SAFETY: the handle keeps the block, too; the wakers are ours (I8).
+    unsafe {
+        let mut own = slot::fire(token);
+        let mut woken = Woken::of(block, false);
+        run_all(|| {
+            if let Some(waker) = own.take() {
+                waker.wake();
+            } else if !woken.fired.is_none() {
+                woken.wake();
+            } else {
+                return false;
+            }
+            true
+        });
+    }
 }
 
 /// What is to be run next.
@@ -58,11 +141,7 @@ impl Waited {
             current: ptr::null_mut(),
             pending: false,
             #[cfg(feature = "alloc")]
-            block: ptr::null_mut(),
-            #[cfg(feature = "alloc")]
-            fired: Fired::NONE,
-            #[cfg(feature = "alloc")]
-            held: ptr::null_mut(),
+            woken: Woken::NOTHING,
         }
     }
 
@@ -75,16 +154,58 @@ impl Waited {
     /// The caller has changed the node's CANCELLED from 0 to 1 (I8), and keeps it by a visit or a claim.
     #[inline]
     pub(super) unsafe fn add(&mut self, node: *mut Node) {
-        // SAFETY: the caller's contract; from the step on, the future's handle.
+        // SAFETY: the caller's contract.
         unsafe {
             // Relaxed: what is asked has been so from birth.
             if at(node).state.load(Relaxed).stays() {
-                self.add_staying(node);
+                return self.add_staying(node);
+            }
+            #[cfg(feature = "alloc")]
+            if is_crowded(node) {
+                return self.add_crowded(node);
+            }
+            self.add_plain(node);
+        }
+    }
+
+    /// The same for a node that does not STAY and has no block.
+    ///
+    /// # Safety
+    /// As [`add`](Self::add).
+    #[inline]
+    pub(super) unsafe fn add_plain(&mut self, node: *mut Node) {
+        // SAFETY: the caller's contract; from the step on, the future's handle.
+        unsafe {
             // If a future has its waker there, the node has a handle; so it is in no dropper's hands (I12).
-            } else if slot::list(node) {
+            if slot::list(node) {
                 at(node).link.with_mut(|link| *link = self.first);
                 self.first = node;
             }
+        }
+    }
+
+    /// The same for a token that has perhaps a block.
+    ///
+    /// # Safety
+    /// As [`add`](Self::add).
+    #[cfg(feature = "alloc")]
+    #[inline(never)]
+    unsafe fn add_crowded(&mut self, node: *mut Node) {
+        // SAFETY: the caller's contract; from the step on, the future's handle, or ours: so the node is in no dropper's hands (I12). If
+        // there is none, there is no block any more.
+        unsafe {
+            let block = last_block_of(node);
+            prefetch_wakers(block);
+            let mut tags = if block.is_null() { 0 } else { WITH_BLOCK };
+            if !slot::list(node) {
+                // (Calibration `a_token_is_kept_while_its_block_is_woken`.)
+                if block.is_null() || !at(node).state.try_retain() {
+                    return;
+                }
+                tags |= RETAINED;
+            }
+            at(node).link.with_mut(|link| *link = self.first.map_addr(|address| address | tags));
+            self.first = node;
         }
     }
 
@@ -98,22 +219,17 @@ impl Waited {
         unsafe {
             if at(node).state.try_add_child() {
                 let list = if role(node) == Role::Link { &mut self.links } else { &mut self.first };
-                at(node).link.with_mut(|link| *link = *list);
+                let next = *list;
+                #[cfg(feature = "alloc")]
+                let next = if is_crowded(node) && !last_block_of(node).is_null() && at(node).state.try_retain() {
+                    next.map_addr(|address| address | WITH_BLOCK | RETAINED)
+                } else {
+                    next
+                };
+                at(node).link.with_mut(|link| *link = next);
                 *list = node;
             }
         }
-    }
-
-    /// Notes a node that the caller keeps until all have been run, and its first block, and nothing else.
-    ///
-    /// # Safety
-    /// As [`add`](Self::add), for both. The caller keeps them until [`run_noted`](Self::run_noted) returns.
-    #[cfg(feature = "alloc")]
-    #[inline]
-    pub(super) unsafe fn add_held(&mut self, node: *mut Node, block: *mut Node) {
-        self.held = node;
-        // SAFETY: the caller's contract; `held` is set.
-        unsafe { self.take_block(block) };
     }
 
     /// Cancels the tokens that the links lead to, with all below them; these may lead to more. Iterative.
@@ -140,7 +256,7 @@ impl Waited {
     #[inline]
     fn next(&mut self) -> Next {
         #[cfg(feature = "alloc")]
-        if !self.fired.is_none() {
+        if !self.woken.fired.is_none() {
             return Next::Block;
         }
         if !self.current.is_null() {
@@ -154,6 +270,13 @@ impl Waited {
             // SAFETY: our claim until it is released, or what keeps the node for us until `finish`; the waker is ours by that (I8).
             unsafe {
                 self.first = at(node).link.with(|link| *link);
+                #[cfg(feature = "alloc")]
+                if self.first.addr() & (WITH_BLOCK | RETAINED) != 0 && self.is_left_to_its_block(node) {
+                    if !self.woken.fired.is_none() {
+                        return Next::Block;
+                    }
+                    continue;
+                }
                 prefetch(self.first.cast());
                 if at(node).state.load(Relaxed).stays() {
                     if let Some(next) = self.next_of(node) {
@@ -170,47 +293,32 @@ impl Waited {
                 }
             }
         }
-        #[cfg(feature = "alloc")]
-        if !self.held.is_null() {
-            let node = core::mem::replace(&mut self.held, ptr::null_mut());
-            // SAFETY: the canceller keeps it; the waker is ours (I8).
-            if let Some(waker) = unsafe { slot::fire(node) } {
-                return Next::Waker(waker);
-            }
-        }
         Next::Nothing
     }
 
-    /// Fires a block, and if there is something in it, has it run next. True if so.
+    /// Of a node that has, or had, a block: first its turn is that of the block, which it stays for. Then the handle goes, if there is
+    /// one; false, if there is still a turn of its own.
     ///
     /// # Safety
-    /// The caller has the duty to wake (I8), and a child claim, which he gives up; or the block is that of `held`.
+    /// The node comes from the list, and what stood in its `link` is in `first`.
     #[cfg(feature = "alloc")]
-    #[inline]
-    unsafe fn take_block(&mut self, block: *mut Node) -> bool {
-        // SAFETY: the caller's contract.
+    #[inline(never)]
+    unsafe fn is_left_to_its_block(&mut self, node: *mut Node) -> bool {
+        let next = self.first;
+        // SAFETY: what keeps the node keeps the block; its wakers are ours (I8).
         unsafe {
-            (self.block, self.fired) = (block, block::fire(block));
-            if self.fired.is_none() && self.held.is_null() {
-                release(block, CHILD, &mut Bin::deferred());
+            if next.addr() & WITH_BLOCK != 0 {
+                at(node).link.with_mut(|link| *link = next.map_addr(|address| address & !WITH_BLOCK));
+                self.first = node;
+                // Relaxed: acquired before (`last_block_of`).
+                self.woken = Woken::of(at(node).annex.load(Relaxed).block_of(node), false);
+                return true;
             }
-            !self.fired.is_none()
-        }
-    }
-
-    /// Wakes the wakers of the block, or, if one panics, those up to it. Before the last one goes our claim (C16).
-    #[cfg(feature = "alloc")]
-    #[inline]
-    fn wake_block(&mut self) {
-        // SAFETY: our claim, or the canceller, keeps the block; its wakers are ours by `fire` (I8), each once. There is at least one.
-        unsafe {
-            let (last, is_there) = block::wake_but_the_last(self.block, &mut self.fired);
-            if self.held.is_null() {
-                release(self.block, CHILD, &mut Bin::deferred());
-            }
-            if is_there {
-                last.wake();
-            }
+            self.first = next.map_addr(|address| address & !RETAINED);
+            let stays = at(node).state.load(Relaxed).stays();
+            // (Calibration `what_is_retained_is_given_back`.) What STAYS has the list's claim, too.
+            release_handle_into(node, &mut Bin::deferred());
+            !stays
         }
     }
 
@@ -233,7 +341,10 @@ impl Waited {
                     Some(waker.map_or(Next::Current, Next::Waker))
                 }
                 #[cfg(feature = "alloc")]
-                Role::First | Role::Further => self.take_block(node).then_some(Next::Block),
+                Role::Further => {
+                    self.woken = Woken::of(node, true);
+                    (!self.woken.fired.is_none()).then_some(Next::Block)
+                }
                 _ => {
                     let waker = slot::fire(node);
                     release(node, CHILD, &mut Bin::deferred());
@@ -275,7 +386,8 @@ impl Waited {
             match self.next() {
                 Next::Waker(waker) => waker.wake(),
                 #[cfg(feature = "alloc")]
-                Next::Block => self.wake_block(),
+                // SAFETY: there is, as long as `next` says so.
+                Next::Block => unsafe { self.woken.wake() },
                 // SAFETY: our claim keeps the node until the next call of `next`; what it carries is ours to run, once.
                 Next::Current => unsafe { notify(self.current) },
                 Next::Nothing => return false,

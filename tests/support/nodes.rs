@@ -29,7 +29,8 @@ const MOST_CARRIED: usize = 160;
 /// The layout of a plain token; zero until it is known.
 static NODE_SIZE: AtomicUsize = AtomicUsize::new(0);
 static NODE_ALIGN: AtomicUsize = AtomicUsize::new(0);
-/// The sizes of those that carry the wakers of a token's second to eleventh waiter, and of the next 31 (or fewer).
+/// The sizes of those that carry the wakers of a token's second to eleventh waiter, and of those from the 105th on (or, of a smaller word,
+/// some earlier one).
 static FIRST_BLOCK: AtomicUsize = AtomicUsize::new(0);
 static BLOCK: AtomicUsize = AtomicUsize::new(0);
 /// Live nodes, of all threads.
@@ -90,8 +91,8 @@ pub(crate) fn exclusive() -> MutexGuard<'static, ()> {
     let token = CancellationToken::new();
     let layout = LATEST.get().expect("a token is on the heap");
     assert_eq!(self::calls(), calls + 1, "a token is one allocation");
-    let mut waits = [(); 12].map(|()| token.cancelled());
-    let mut latest = [layout; 12];
+    let mut waits = [(); 105].map(|()| token.cancelled());
+    let mut latest = [layout; 105];
     for (wait, latest) in waits.iter_mut().zip(&mut latest) {
         assert!(Pin::new(wait).poll(&mut Context::from_waker(Waker::noop())).is_pending());
         *latest = LATEST.get().expect("a token is on the heap");
@@ -99,7 +100,7 @@ pub(crate) fn exclusive() -> MutexGuard<'static, ()> {
     drop(waits);
     drop(token);
     FIRST_BLOCK.store(latest[1].size(), Relaxed);
-    BLOCK.store(latest[11].size(), Relaxed);
+    BLOCK.store(latest[104].size(), Relaxed);
     NODE_SIZE.store(layout.size(), Relaxed);
     NODE_ALIGN.store(layout.align(), Relaxed);
     alone

@@ -45,6 +45,8 @@ pub(crate) fn footprints(bench: &Bench) -> Vec<Footprint> {
         row!("a waiting future itself", inline),
         row!("… and on the heap, the first on its token", first_waiter),
         row!("… the second", second_waiter),
+        row!("… the twelfth", twelfth_waiter),
+        row!("… the 105th", waiter_105),
         row!("register and drop, over and over, the first", first_again),
         row!("… the second", second_again),
         row!(format!("`cancel` of {MANY} children, per child"), cancel),
@@ -112,10 +114,22 @@ fn first_waiter<T: Token>() -> Figure {
     each(register(&tokens).0)
 }
 
-fn second_waiter<T: Token>() -> Figure {
+fn further_waiter<T: Token>(before: usize) -> Figure {
     let tokens: Vec<T> = (0..MANY).map(|_| T::new()).collect();
-    let (_, _first) = register(&tokens);
+    let _before: Vec<_> = (0..before).map(|_| register(&tokens)).collect();
     each(register(&tokens).0)
+}
+
+fn second_waiter<T: Token>() -> Figure {
+    further_waiter::<T>(1)
+}
+
+fn twelfth_waiter<T: Token>() -> Figure {
+    further_waiter::<T>(11)
+}
+
+fn waiter_105<T: Token>() -> Figure {
+    further_waiter::<T>(104)
 }
 
 fn come_and_go<T: Token>(token: &T) {

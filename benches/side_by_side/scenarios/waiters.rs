@@ -52,11 +52,12 @@ pub(crate) fn rows(bench: &mut Bench) {
     bench.section("Waiters: wake, per waiter");
     bench.plot("wake_one_token", "Cancel a token with many waiters", "waiters", "ns per waiter");
     let total = bench.options.pick(10, 20_000, 50_000);
-    for waiters in bench.options.pick(vec![1, 10], vec![1, 2, 10, 100, 10_000], vec![1, 2, 10, 100, 10_000]) {
+    let quick = vec![1, 2, 12, 100, 10_000];
+    for waiters in bench.options.pick(vec![1, 12], quick, vec![1, 2, 3, 10, 12, 43, 100, 105, 10_000]) {
         let tokens = (total / waiters).max(1);
         let row = Row::new(format!("wake/one-token/{waiters}"), format!("{waiters} on one token"))
             .on("wake_one_token", waiters)
-            .target_if(waiters >= 100, 0.6);
+            .target(if [100, 10_000].contains(&waiters) { 0.6 } else { 1.0 });
         bench.run(
             Plan::once(&bench.options),
             [row],
@@ -64,11 +65,14 @@ pub(crate) fn rows(bench: &mut Bench) {
         );
     }
     let children = bench.options.pick(10, 10_000, 10_000);
-    let row = Row::new("wake/children", format!("{children} children with one each")).target(0.6);
-    bench.run(Plan::once(&bench.options), [row], || {
-        entries![wake_children(children, (total / children).max(1)),
-            "wakers in a Vec" => floors::waker_list(children, (total / children).max(1))]
-    });
+    for (each, name) in [(1, "one"), (2, "two"), (3, "three"), (12, "twelve")] {
+        let row = Row::new(format!("wake/children/{each}"), format!("{children} children with {name} each"))
+            .target(if each == 1 { 0.6 } else { 1.0 });
+        let trees = (total / (children * each)).max(1);
+        bench.run(Plan::once(&bench.options), [row], || {
+            entries![wake_children(children, each, trees), "wakers in a Vec" => floors::waker_list(children * each, trees)]
+        });
+    }
 }
 
 fn come_and_go<T: Token>(token: &T) {
@@ -114,18 +118,18 @@ fn wake<T: Token>(tokens: usize, waiters: usize) -> impl FnMut(u64) -> [Sample; 
     }
 }
 
-fn wake_children<T: Token>(children: usize, trees: usize) -> impl FnMut(u64) -> [Sample; 1] {
+fn wake_children<T: Token>(children: usize, each: usize, trees: usize) -> impl FnMut(u64) -> [Sample; 1] {
     move |_| {
         let mut elapsed = Duration::ZERO;
         for _ in 0..trees {
             let root = T::new();
             let family: Vec<T> = (0..children).map(|_| root.child()).collect();
-            let mut waits: Vec<Waiting<'_, T>> = family.iter().map(waiting).collect();
+            let mut waits: Vec<Waiting<'_, T>> = (0..each).flat_map(|_| family.iter().map(waiting)).collect();
             let start = Stopwatch::start();
             root.cancel();
             elapsed += start.elapsed();
             assert!(poll_once(waits[0].as_mut()).is_ready(), "all are woken");
         }
-        [Sample::new(elapsed, (children * trees) as u64)]
+        [Sample::new(elapsed, (children * each * trees) as u64)]
     }
 }

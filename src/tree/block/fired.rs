@@ -2,7 +2,7 @@
 
 use super::super::Node;
 use super::super::slot::copy;
-use super::layout::{ALL_SET, FIRED, Slots, segment, segments, set};
+use super::layout::{ALL_SET, FIRED, MORE, SET_SHIFT, Slots, segment, set};
 use crate::primitives::{AcqRel, Relaxed, Word};
 use core::task::Waker;
 
@@ -13,10 +13,12 @@ pub(in super::super) struct Fired {
     wakers: Word,
     /// Which one it is. Those before it are done with, those behind it not yet fired.
     segment: usize,
+    /// Somebody has come to the next one. If nobody has, nobody will: MORE comes before FIRED, or never.
+    more: bool,
 }
 
 impl Fired {
-    pub(in super::super) const NONE: Self = Self { wakers: 0, segment: 0 };
+    pub(in super::super) const NONE: Self = Self { wakers: 0, segment: 0, more: true };
 
     #[inline]
     pub(in super::super) fn is_none(self) -> bool {
@@ -30,14 +32,13 @@ impl Fired {
     /// As [`fire`].
     #[inline]
     unsafe fn fire(&mut self, block: *mut Node) {
-        // SAFETY: the caller's contract.
-        unsafe {
-            while self.is_none() && self.segment < segments(block) {
-                // Acquire (E14): the wakers. Release (E6): the flag, for the future that finds FIRED.
-                self.wakers = segment(block, self.segment).word.fetch_add(FIRED, AcqRel) & ALL_SET;
-                if self.is_none() {
-                    self.segment += 1;
-                }
+        while self.is_none() && self.more {
+            // SAFETY: the caller's contract.
+            // Acquire (E14): the wakers; (E17) the next segment, if there is MORE. Release (E6): the flag, for the future that finds FIRED.
+            let before = unsafe { segment(block, self.segment).word.fetch_add(FIRED, AcqRel) };
+            (self.wakers, self.more) = (before & ALL_SET, before & MORE != 0);
+            if self.is_none() {
+                self.segment += 1;
             }
         }
     }
@@ -55,67 +56,80 @@ pub(in super::super) unsafe fn fire(block: *mut Node) -> Fired {
 }
 
 /// Canceller: wakes what `fire` has told of, one by one, but for the last, which is handed out, with whether it is to be woken: else its
-/// future is gone. What is left is noted also when a waker panics (calibration `who_panics_is_not_woken_again`).
+/// future is gone. What is left is noted before each (calibration `who_panics_is_not_woken_again`).
 ///
 /// # Safety
 /// The caller has `fired` from `fire`, and not none, or from a call of this that has panicked; and keeps the block.
 #[inline(never)]
 pub(in super::super) unsafe fn wake_but_the_last(block: *mut Node, fired: &mut Fired) -> (Waker, bool) {
-    /// In registers, until then.
+    // SAFETY: the caller's contract; the cells of slots that are SET are there, and nobody writes them any more.
+    unsafe {
+        loop {
+            let slots = segment(block, fired.segment);
+            if fired.wakers > set(CROWD) {
+                wake_crowd(slots, &mut fired.wakers);
+            }
+            loop {
+                let slot = fired.wakers.trailing_zeros();
+                fired.wakers &= fired.wakers - 1;
+                // Relaxed: who knows that the future is gone, by a waker that he has woken for example, reads it here. For others
+                // it is a race that may go either way.
+                let is_there = slots.word.load(Relaxed) & (1 << slot) != 0;
+                let waker = copy(&*slots.cells.add((slot - SET_SHIFT) as usize)).assume_init();
+                let is_last = fired.is_none();
+                if is_last {
+                    fired.segment += 1;
+                    fired.fire(block);
+                    if fired.is_none() {
+                        return (waker, is_there);
+                    }
+                }
+                if is_there {
+                    waker.wake();
+                }
+                if is_last {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// More than that many in a segment are worth the short way.
+const CROWD: u32 = 8;
+
+/// The short way through a crowd of whom none is missing, and as long as nobody goes: one compare for each, half of the instructions. Comes
+/// at most to the last of the segment.
+///
+/// # Safety
+/// As [`wake_but_the_last`]; the wakers are of this segment, and there are several.
+#[inline(never)]
+unsafe fn wake_crowd(slots: Slots<'_>, wakers: &mut Word) {
+    /// In a register, until then; also if one panics.
     struct Left<'a> {
-        fired: &'a mut Fired,
-        now: Fired,
-        /// Of those in `now`, what is done with stands before this.
-        next: Word,
+        wakers: &'a mut Word,
+        done: u32,
     }
     impl Drop for Left<'_> {
         #[inline]
         fn drop(&mut self) {
-            *self.fired = Fired { wakers: self.now.wakers & self.next.wrapping_neg(), ..self.now };
+            *self.wakers &= ALL_SET << self.done;
         }
     }
-    let now = *fired;
-    let mut left = Left { fired, now, next: set(0) };
-    // SAFETY: the caller's contract; the cells of slots that are SET are there, and nobody writes them any more.
-    unsafe {
-        loop {
-            let Slots { word, cells: mut cell } = segment(block, left.now.segment);
-            let last = 1 << left.now.wakers.ilog2();
-            // The short way through a crowd. There is none missing before the last; and as long as nobody goes, all are there.
-            let (wakers, there) = (left.now.wakers, word.load(Relaxed));
-            if wakers & wakers.wrapping_add(set(0)) == 0 && wakers & there == wakers {
-                while left.next != last && word.load(Relaxed) == there {
-                    left.next <<= 1;
-                    let waker = copy(&*cell).assume_init();
-                    cell = cell.add(1);
-                    waker.wake();
-                }
-            }
-            loop {
-                let slot = left.next;
-                left.next <<= 1;
-                if left.now.wakers & slot != 0 {
-                    // Relaxed: who knows that the future is gone, by a waker that he has woken for example, reads it here. For others
-                    // it is a race that may go either way.
-                    let is_there = word.load(Relaxed) & slot != 0;
-                    let waker = copy(&*cell).assume_init();
-                    if slot == last {
-                        (left.now, left.next) = (Fired { wakers: 0, segment: left.now.segment + 1 }, set(0));
-                        left.now.fire(block);
-                        if left.now.is_none() {
-                            return (waker, is_there);
-                        }
-                        if is_there {
-                            waker.wake();
-                        }
-                        break;
-                    }
-                    if is_there {
-                        waker.wake();
-                    }
-                }
-                cell = cell.add(1);
-            }
+    let Slots { word, cells } = slots;
+    let there = word.load(Relaxed); // Relaxed, both: as in `wake_but_the_last`.
+    if *wakers & wakers.wrapping_add(set(0)) != 0 || *wakers & there != *wakers {
+        return;
+    }
+    let last = wakers.ilog2() - SET_SHIFT;
+    let mut left = Left { wakers, done: 0 };
+    loop {
+        // SAFETY: the caller's contract: there are as many cells, and nobody writes them any more.
+        let waker = unsafe { copy(&*cells.add(left.done as usize)).assume_init() };
+        left.done += 1;
+        waker.wake();
+        if left.done == last || word.load(Relaxed) != there {
+            return;
         }
     }
 }

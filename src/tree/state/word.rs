@@ -4,6 +4,8 @@ use super::{
     CHILD, CHILD_SHIFT, CHILDREN, Duty, HANDED, HANDLE, HANDLE_SHIFT, KEEPS, LINKED, MAX_CHILDREN, MAX_HANDLES, RETRY,
 };
 use super::{State, Swept};
+#[cfg(feature = "alloc")]
+use crate::primitives::Release;
 use crate::primitives::{AcqRel, Acquire, AtomicWord, Ordering, Relaxed, Word, abort};
 
 /// The word itself. Every change is a read-modify-write, so that its modification order is one story.
@@ -72,6 +74,42 @@ impl AtomicState {
             }
         }
         false
+    }
+
+    /// Adds a handle, if the node has one that is not about to be given back as the last.
+    #[cfg(feature = "alloc")]
+    #[inline]
+    pub(in super::super) fn try_retain(&self) -> bool {
+        let mut state = self.load(Relaxed);
+        // (Calibration `no_handle_comes_after_the_last`.)
+        while state.has_handle() && !state.is_handed() {
+            if state.0 >> HANDLE_SHIFT > MAX_HANDLES {
+                abort();
+            }
+            // Relaxed: as `try_add_child`.
+            match self.replace(state, State(state.0 + HANDLE), Relaxed, Relaxed) {
+                Ok(()) => return true,
+                Err(newer) => state = newer,
+            }
+        }
+        false
+    }
+
+    /// Before the last handle goes, for who has it: says that none comes after it, by `try_retain`. From then on it is a
+    /// [`LAST_HANDLE`](super::LAST_HANDLE). If it is not the last one, it is given back, and false.
+    #[cfg(feature = "alloc")]
+    pub(in super::super) fn is_last_handle(&self) -> bool {
+        let mut state = self.load(Relaxed);
+        loop {
+            let several = state.has_several_handles();
+            let to = if several { State(state.0 - HANDLE) } else { state.handed() };
+            // Release (E7): as `release`, if it is given back. Else it will be later, and what others did is acquired by that, before anything
+            // is freed.
+            match self.replace(state, to, Release, Relaxed) {
+                Ok(()) => return !several,
+                Err(newer) => state = newer,
+            }
+        }
     }
 
     /// Adds a few handles. The caller holds one.
@@ -204,15 +242,6 @@ impl AtomicState {
                 Err(newer) => state = newer,
             }
         }
-    }
-
-    /// Takes a node out of its parent's list for good that is alive, and stays so, and is no relay.
-    #[cfg(feature = "alloc")]
-    #[inline]
-    pub(in super::super) fn unlink_held(&self) {
-        // Relaxed: all that others have to know of it is in this word. A subtraction, as in `unlink_flagged`.
-        let state = State(self.0.fetch_sub(LINKED, Relaxed));
-        debug_assert!(state.is_linked() && state.has_handle() && state.stays(), "unlinked twice, or dead");
     }
 
     /// Dropper of a dead node: lets go of it. Returns the state before.
