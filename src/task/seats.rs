@@ -1,7 +1,7 @@
 //! The seats of a tracker: room for the first that wait.
 //!
-//! There are few enough that a look at all of them is a short one. They are made when they are needed, and kept, so that waits which
-//! come and go allocate nothing. A seat is known by its place and by a number that is given once, for it is free again as soon as who
+//! They are made when they are needed, and kept, so that waits which come and go allocate nothing. Which of them are taken is known by
+//! a bit for each, and there are few enough that a look at all bits is a short one. A seat is known by its place and by a number that is given once, for it is free again as soon as who
 //! sits there is told, or goes. Under the lock nothing foreign runs but the allocator.
 
 use super::lock::Lock;
@@ -13,7 +13,7 @@ use core::ops::RangeInclusive;
 use core::task::Waker;
 
 /// In models just one, so that who comes second finds none.
-const SEATS: usize = if cfg!(cancel_tree_loom) { 1 } else { 256 };
+const SEATS: usize = if cfg!(cancel_tree_loom) { 1 } else { 4096 };
 
 pub(super) struct Seats {
     row: Lock<Row>,
@@ -23,6 +23,8 @@ pub(super) struct Seats {
 
 struct Row {
     seats: Vec<Option<Sitting>>,
+    /// A bit for each: somebody sits there.
+    bits: Vec<u64>,
     /// None before this place is free.
     free: usize,
     /// The latest number.
@@ -33,6 +35,9 @@ struct Row {
     was_full: bool,
 }
 
+/// In a word.
+const BITS: usize = u64::BITS as usize;
+
 struct Sitting {
     number: u64,
     waker: Waker,
@@ -41,7 +46,7 @@ struct Sitting {
 impl Seats {
     pub(super) fn new() -> Self {
         Self {
-            row: Lock::new(Row { seats: Vec::new(), free: 0, latest: 0, told: 0, was_full: false }),
+            row: Lock::new(Row { seats: Vec::new(), bits: Vec::new(), free: 0, latest: 0, told: 0, was_full: false }),
             taken: AtomicUsize::new(0),
         }
     }
@@ -56,14 +61,9 @@ impl Seats {
             return Err(waker);
         }
         self.taken.store(taken + 1, Relaxed);
-        let place = row.next_free();
-        row.free = place + 1;
         row.latest += 1;
-        let sitting = Some(Sitting { number: row.latest, waker });
-        match row.seats.get_mut(place) {
-            Some(seat) => *seat = sitting,
-            None => row.seats.push(sitting),
-        }
+        let sitting = Sitting { number: row.latest, waker };
+        let place = row.take(sitting);
         Ok(Seat { seats: self, place, number: row.latest })
     }
 
@@ -76,15 +76,52 @@ impl Seats {
     /// Under the lock: empties a seat that is taken.
     fn leave(&self, row: &mut Row, place: usize) -> Option<Waker> {
         self.taken.store(self.taken.load(Relaxed) - 1, Relaxed);
-        row.free = row.free.min(place);
-        row.seats[place].take().map(|sitting| sitting.waker)
+        row.leave(place).map(|sitting| sitting.waker)
     }
 }
 
 impl Row {
-    /// The first that is free, or is to be made.
-    fn next_free(&self) -> usize {
-        (self.free..).find(|&place| self.seats.get(place).is_none_or(Option::is_none)).unwrap_or(self.seats.len())
+    /// Takes the first place that is free, or makes one. Which it is.
+    fn take(&mut self, sitting: Sitting) -> usize {
+        let mut word = self.free / BITS;
+        while self.bits.get(word) == Some(&u64::MAX) {
+            word += 1;
+        }
+        let bit = match self.bits.get_mut(word) {
+            Some(bits) => {
+                let first = bits.trailing_ones();
+                *bits |= 1 << first;
+                first
+            }
+            None => {
+                self.bits.push(1);
+                0
+            }
+        };
+        let place = word * BITS + bit as usize;
+        self.free = place + 1;
+        match self.seats.get_mut(place) {
+            Some(seat) => *seat = Some(sitting),
+            None => self.seats.push(Some(sitting)),
+        }
+        place
+    }
+
+    fn leave(&mut self, place: usize) -> Option<Sitting> {
+        self.bits[place / BITS] &= !(1 << (place % BITS));
+        self.free = self.free.min(place);
+        self.seats[place].take()
+    }
+
+    /// The first from there on that somebody sits at.
+    fn next_taken(&self, from: usize) -> Option<usize> {
+        let mut word = from / BITS;
+        let mut bits = self.bits.get(word)? & (u64::MAX << (from % BITS));
+        while bits == 0 {
+            word += 1;
+            bits = *self.bits.get(word)?;
+        }
+        Some(word * BITS + bits.trailing_zeros() as usize)
     }
 }
 
@@ -126,10 +163,9 @@ impl Iterator for Tell<'_> {
             let latest = row.latest;
             mem::replace(&mut row.told, latest) + 1..=latest
         });
-        while let Some(seat) = row.seats.get(self.place) {
-            let place = self.place;
-            self.place += 1;
-            if seat.as_ref().is_some_and(|there| whom.contains(&there.number)) {
+        while let Some(place) = row.next_taken(self.place) {
+            self.place = place + 1;
+            if row.seats[place].as_ref().is_some_and(|there| whom.contains(&there.number)) {
                 return self.seats.leave(&mut row, place);
             }
         }

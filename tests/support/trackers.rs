@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Waker};
 
 /// More than have room in the tracker itself.
-pub(crate) const CROWD: usize = 260;
+pub(crate) const CROWD: usize = 4100;
 
 /// That many waits, polled once; and no others have room in the tracker, as long as this round goes on.
 pub(crate) fn crowd(tracker: &TaskTracker) -> Vec<TaskTrackerWaitFuture<'_>> {

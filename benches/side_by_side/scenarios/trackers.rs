@@ -58,7 +58,9 @@ pub(crate) fn rows(bench: &mut Bench) {
     let plan = Plan::repeated(&bench.options);
     let row = Row::new("tracker/token", "a token: made and dropped");
     bench.run(plan, [row], || vec![Entry::token::<Ours>(ours::token()), Entry::token::<Tokio>(theirs::token())]);
-    for (waits, name) in [(1, "one that waits"), (10, "ten that wait"), (100, "a hundred that wait")] {
+    let waits =
+        [(1, "one that waits"), (10, "ten that wait"), (100, "a hundred that wait"), (1000, "a thousand that wait")];
+    for (waits, name) in waits {
         let row = Row::new(format!("tracker/round/{waits}"), format!("a round with {name}, per wait"));
         bench.run(plan, [row], || {
             vec![Entry::token::<Ours>(ours::round(waits)), Entry::token::<Tokio>(theirs::round(waits))]

@@ -2,7 +2,7 @@
 
 use super::super::Node;
 use super::super::slot::copy;
-use super::layout::{ALL_SET, FIRED, MORE, SET_SHIFT, Slots, segment, set};
+use super::layout::{ALL_SET, FIRED, MORE, SET_SHIFT, Slots, occupied, segment, set};
 use crate::primitives::{AcqRel, Relaxed, Word};
 use core::task::Waker;
 
@@ -98,38 +98,37 @@ pub(in super::super) unsafe fn wake_but_the_last(block: *mut Node, fired: &mut F
 /// More than that many in a segment are worth the short way.
 const CROWD: u32 = 8;
 
-/// The short way through a crowd of whom none is missing, and as long as nobody goes: one compare for each, half of the instructions. Comes
-/// at most to the last of the segment.
+/// The short way through a crowd, as far as none is missing: one look for each, a third of the instructions. Comes at most to the last of
+/// the segment.
 ///
 /// # Safety
-/// As [`wake_but_the_last`]; the wakers are of this segment, and there are several.
+/// As [`wake_but_the_last`]; the wakers are of this segment, and there are some.
 #[inline(never)]
 unsafe fn wake_crowd(slots: Slots<'_>, wakers: &mut Word) {
     /// In a register, until then; also if one panics.
     struct Left<'a> {
         wakers: &'a mut Word,
-        done: u32,
+        /// By its OCCUPIED, whose turn it is.
+        next: Word,
     }
     impl Drop for Left<'_> {
         #[inline]
         fn drop(&mut self) {
-            *self.wakers &= ALL_SET << self.done;
+            *self.wakers &= (self.next << (SET_SHIFT - 1)).wrapping_neg();
         }
     }
-    let Slots { word, cells } = slots;
-    let there = word.load(Relaxed); // Relaxed, both: as in `wake_but_the_last`.
-    if *wakers & wakers.wrapping_add(set(0)) != 0 || *wakers & there != *wakers {
-        return;
-    }
-    let last = wakers.ilog2() - SET_SHIFT;
-    let mut left = Left { wakers, done: 0 };
-    loop {
-        // SAFETY: the caller's contract: there are as many cells, and nobody writes them any more.
-        let waker = unsafe { copy(&*cells.add(left.done as usize)).assume_init() };
-        left.done += 1;
+    let Slots { word, mut cells } = slots;
+    let all_but_the_last = (*wakers & !(1 << wakers.ilog2())) >> (SET_SHIFT - 1);
+    let mut left = Left { wakers, next: occupied(0) };
+    // Relaxed: as in `wake_but_the_last`.
+    while word.load(Relaxed) & all_but_the_last & left.next != 0 {
+        // SAFETY: the caller's contract: the cell is there, and nobody writes it any more.
+        let waker = unsafe {
+            let waker = copy(&*cells).assume_init();
+            cells = cells.add(1);
+            waker
+        };
+        left.next <<= 1;
         waker.wake();
-        if left.done == last || word.load(Relaxed) != there {
-            return;
-        }
     }
 }
