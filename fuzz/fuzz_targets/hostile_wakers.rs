@@ -111,7 +111,8 @@ static VTABLE: RawWakerVTable = RawWakerVTable::new(
     |data| {
         // SAFETY: as above; this one is consumed.
         let _hostile = unsafe { Arc::from_raw(data.cast::<Hostile>()) };
-        act_on(data, Occasion::Drop);
+        // A cancel drops the waker that it has of a wait that has gone meanwhile.
+        counted(|world| world.depth == world.depth_of_cancel, || act_on(data, Occasion::Drop));
     },
 );
 
@@ -129,8 +130,13 @@ impl Hostile {
 fn wake(data: *const ()) {
     // SAFETY: the caller's reference.
     unsafe { &*data.cast::<Hostile>() }.woken.fetch_add(1, Relaxed);
-    if let Err(panic) = catch_unwind(|| act_on(data, Occasion::Wake)) {
-        with(|world| world.escaped += 1);
+    counted(|_| true, || act_on(data, Occasion::Wake));
+}
+
+/// Runs `act`; if it panics, and if it was the innermost cancel that ran it, that is noted.
+fn counted(is_by_cancel: impl FnOnce(&World) -> bool, act: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(act)) {
+        with(|world| world.escaped += u32::from(is_by_cancel(world)));
         resume_unwind(panic);
     }
 }
@@ -205,8 +211,9 @@ struct World {
     depth: u32,
     /// How many cancels are running.
     cancels: u32,
-    /// How many wakers have panicked in the innermost of them.
+    /// How many wakers have panicked in the innermost of them, and how deep that one is itself.
     escaped: u32,
+    depth_of_cancel: u32,
 }
 
 thread_local! {
@@ -271,12 +278,13 @@ fn cancelling(name: usize, cancel: impl FnOnce()) -> Caught {
             world.family[at].1 |= world.family[at].0.is_some_and(|parent| world.family[parent].1);
         }
         world.cancels += 1;
-        mem::take(&mut world.escaped)
+        (mem::take(&mut world.escaped), mem::replace(&mut world.depth_of_cancel, world.depth))
     });
     let outcome = caught(cancel);
     let escaped = with(|world| {
         world.cancels -= 1;
-        mem::replace(&mut world.escaped, outer)
+        world.depth_of_cancel = outer.1;
+        mem::replace(&mut world.escaped, outer.0)
     });
     assert_eq!(outcome.is_err(), escaped > 0, "{escaped} wakers have panicked");
     outcome
@@ -392,7 +400,19 @@ fn attack(Attack { hooks, ops }: Attack) {
     let _alone = nodes::exclusive();
     let nodes = nodes::live();
     let (tokens, guards, waits, family, past) = Default::default();
-    let world = World { tokens, guards, waits, family, past, hooks, fuel: 100, depth: 0, cancels: 0, escaped: 0 };
+    let world = World {
+        tokens,
+        guards,
+        waits,
+        family,
+        past,
+        hooks,
+        fuel: 100,
+        depth: 0,
+        cancels: 0,
+        escaped: 0,
+        depth_of_cancel: u32::MAX,
+    };
     WORLD.set(Some(world));
     // Whatever it is that panicked, the next operation follows.
     let next = |op| {
