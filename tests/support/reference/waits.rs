@@ -14,8 +14,9 @@ pub(super) enum Place {
 }
 
 /// So many waiters go into the first block of a token, and into each further one.
-const FIRST: usize = 10;
-const FURTHER: usize = if cfg!(target_has_atomic = "64") { 31 } else { 15 };
+const FIRST: usize = 10 + 3 * SEGMENT;
+const FURTHER: usize = 8 * SEGMENT;
+const SEGMENT: usize = if cfg!(target_has_atomic = "64") { 31 } else { 15 };
 
 /// The blocks that a token has a handle on.
 #[derive(Default)]
