@@ -224,7 +224,7 @@ GUARDS = [
     ("no_handle_comes_after_the_last", "last_handle the_last_waiter_in_a_block_goes_during_a_cancel",
      "state/word.rs", "while state.has_handle() && !state.is_handed() {", "while state.has_handle() {"),
     ("who_is_not_the_last_ends_no_block", "last_handle the_last_waiter_in_a_block_goes_during_a_cancel",
-     "release.rs", "            if !at(node).state.is_last_handle() {\n                return 0;\n            }\n", "            at(node).state.is_last_handle();\n"),
+     "release.rs", "            if !at(node).state.release_or_announce_the_last() {\n                return 0;\n            }\n", "            at(node).state.release_or_announce_the_last();\n"),
     ("who_looks_keeps_a_first_block", "look the_last_waiter_in_a_block_goes_while_somebody_looks",
      "look.rs", "if block.is_null() || !at(token).state.try_retain() {", "if block.is_null() {",
      "        release_handle_into(token, bin);\n", "        let _ = (release_handle_into, bin);\n"),
@@ -395,6 +395,9 @@ ARGUED = [
     ("branch.rs", "Acquire->Relaxed", "match place.compare_exchange(ptr::null_mut(), branch, Release, Acquire)", "E17: whose branch it is"
      " wrote its words before anybody saw it; loom has no older value of them to show"),
     ("annex.rs", "Acquire->Relaxed", "self.0.fetch_update(Release, Acquire, closed)", "E17: as that; whose block it is wrote its words before"),
+    ("purse.rs", "Release->Relaxed", "seen, seen.map_addr(|address| address - spent)", "E17: elsewhere who takes a handle could give it"
+     " back in the block's state before it was added there; loom's read-modify-writes always read the newest value"),
+    ("purse.rs", "AcqRel->Release", "compare_exchange(seen, block, AcqRel", "E17: the other side of it"),
     ("fixed/place.rs", "AcqRel->Acquire", "compare_exchange(FREE, BUSY", "a place freed, and then one before it taken: elsewhere both could be"
      " found taken by one alarm; loom's read-modify-writes, the failed ones too, always read the newest value"),
     ("fixed/place.rs", "Acquire->Relaxed", "compare_exchange(FREE, BUSY", "the other side of it"),

@@ -153,3 +153,18 @@ fn the_last_waiter_in_a_block_of_a_linked_token_goes_during_a_cancel() {
         });
     }
 }
+
+/// What a canceller has been left is freed by any drop.
+#[test]
+fn the_last_handle_goes_during_a_cancel_and_another_thread_frees_the_node() {
+    explore("drop owned waiter, cancel root, drop elsewhere", 2, 1_000, || {
+        let root = CancellationToken::new();
+        let child = root.child_token();
+        let (counter, waker) = Counter::new();
+        let wait = wait(&child, &waker);
+        drop((waker, child));
+        let other = CancellationToken::new();
+        together([actor!(drop(wait)), actor!(root.cancel()), actor!(drop(other))]);
+        assert!(counter.wakes() <= 1, "woken twice");
+    });
+}

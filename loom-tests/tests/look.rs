@@ -262,6 +262,30 @@ fn the_last_waiter_in_a_block_goes_while_somebody_looks() {
     });
 }
 
+/// The end of the token's blocks falls to him, then.
+#[test]
+fn further_blocks_come_and_the_last_handle_goes_while_somebody_looks() {
+    explore("look, four waits and drop of the last handle", 2, 500, || {
+        let root = Arc::new(CancellationToken::new());
+        let child = root.child_token();
+        let (_counter, waker) = Counter::new();
+        let waits = move |child: &CancellationToken, n: usize| {
+            let mut waits: Vec<_> = (0..n).map(|_| child.cancelled()).collect();
+            assert!(waits.iter_mut().all(|wait| poll(wait, &waker).is_pending()));
+        };
+        waits(&child, 2);
+        let seen = root.clone();
+        together([
+            actor!(drop(seen.tree())),
+            actor!({
+                waits(&child, 4);
+                drop(child);
+            }),
+        ]);
+        assert_eq!(model::live_nodes(), 1, "what was dropped has stayed");
+    });
+}
+
 #[test]
 fn a_token_with_a_block_becomes_a_relay_while_somebody_looks() {
     explore("look, drop of the last handle above a child, with a block", 2, 500, || {

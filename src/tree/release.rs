@@ -107,7 +107,7 @@ unsafe fn end_waiting(node: *mut Node, seen: State, bin: &mut Bin) -> Word {
         #[cfg(feature = "alloc")]
         if !first.is_null() {
             // Somebody may look at the block, or have it to wake, by a handle that he has taken for it.
-            if !at(node).state.is_last_handle() {
+            if !at(node).state.release_or_announce_the_last() {
                 return 0;
             }
             block::end(first, bin);

@@ -17,6 +17,28 @@ fn the_last_claim_on_a_root_frees_it() {
     assert_eq!(after(HANDLE, HANDLE), (0, Duty::Free));
 }
 
+#[cfg(feature = "alloc")]
+#[test]
+fn a_last_handle_goes_with_what_says_so() {
+    assert_eq!(after(HANDLE | HANDED | LINKED, LAST_HANDLE), (LINKED, Duty::Bury));
+    assert_eq!(after(HANDLE | HANDED, LAST_HANDLE), (0, Duty::Free));
+    assert_eq!(after(HANDLE | HANDED | CHILD | LINKED, LAST_HANDLE), (CHILD | LINKED | PINNED, Duty::Relocate));
+    assert_eq!(after(HANDLE | HANDED | CHILD | LINKED, CHILD), (HANDLE | HANDED | LINKED, Duty::None));
+    assert_eq!(State(HANDLE | HANDED | LINKED).swept().1, Swept::Alive);
+}
+
+#[cfg(feature = "alloc")]
+#[test]
+fn nobody_takes_a_handle_beside_the_last() {
+    let state = AtomicState::new(State::CHILD);
+    assert!(state.try_retain());
+    assert!(!state.release_or_announce_the_last());
+    assert!(state.release_or_announce_the_last());
+    assert!(!state.try_retain());
+    assert_eq!(state.release(LAST_HANDLE), Duty::Bury);
+    assert!(!state.try_retain());
+}
+
 #[test]
 fn a_node_that_becomes_a_relay_is_pinned_in_the_same_step() {
     assert_eq!(after(HANDLE | CHILD | LINKED, HANDLE), (CHILD | LINKED | PINNED, Duty::Relocate));

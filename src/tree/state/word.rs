@@ -95,10 +95,10 @@ impl AtomicState {
         false
     }
 
-    /// Before the last handle goes, for who has it: says that none comes after it, by `try_retain`. From then on it is a
-    /// [`LAST_HANDLE`](super::LAST_HANDLE). If it is not the last one, it is given back, and false.
+    /// Gives a handle back, unless it is the last one: then nothing is given back, but from now on it is a
+    /// [`LAST_HANDLE`](super::LAST_HANDLE), after which none comes by `try_retain`; and true.
     #[cfg(feature = "alloc")]
-    pub(in super::super) fn is_last_handle(&self) -> bool {
+    pub(in super::super) fn release_or_announce_the_last(&self) -> bool {
         let mut state = self.load(Relaxed);
         loop {
             let several = state.has_several_handles();
