@@ -6,16 +6,9 @@
 
 mod support;
 
-use cancel_tree::{CancellationToken, WaitForCancellationFutureOwned, model};
+use cancel_tree::{CancellationToken, model};
 use std::sync::Arc;
-use std::task::Waker;
-use support::{Counter, explore, kept, poll, together};
-
-fn wait(token: &CancellationToken, waker: &Waker) -> WaitForCancellationFutureOwned {
-    let mut wait = token.clone().cancelled_owned();
-    assert!(poll(&mut wait, waker).is_pending());
-    wait
-}
+use support::{Counter, explore, kept, poll, together, wait};
 
 /// The last handle goes, of a child with so many waiters, beside a cancel of the root.
 fn the_last_handle_goes(name: &str, bound: usize, floor: usize, waiters: usize) {

@@ -9,14 +9,8 @@ mod support;
 use cancel_tree::{CancellationToken, WaitForCancellationFutureOwned, model};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Poll, Wake, Waker};
-use support::{Counter, explore, in_every_order, kept, poll, together};
-
-fn wait(token: &CancellationToken, waker: &Waker) -> WaitForCancellationFutureOwned {
-    let mut wait = token.clone().cancelled_owned();
-    assert!(poll(&mut wait, waker).is_pending());
-    wait
-}
+use std::task::{Poll, Wake};
+use support::{Counter, explore, in_every_order, kept, poll, together, wait};
 
 /// A token with so many waiters.
 fn waited(n: usize) -> (CancellationToken, Vec<WaitForCancellationFutureOwned>, Arc<Counter>) {

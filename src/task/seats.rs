@@ -1,8 +1,8 @@
 //! The seats of a tracker: room for the first that wait.
 //!
 //! They are made when they are needed, and kept, so that waits which come and go allocate nothing. Which of them are taken is known by
-//! a bit for each, and there are few enough that a look at all bits is a short one. A seat is known by its place and by a number that is given once, for it is free again as soon as who
-//! sits there is told, or goes. Under the lock nothing foreign runs but the allocator.
+//! a bit for each, and there are few enough that a look at all bits is a short one. A seat is known by its place and by a number that is
+//! given once, for it is free again as soon as who sits there is told, or goes. Under the lock nothing foreign runs but the allocator.
 
 use super::lock::Lock;
 use super::waiters::Place;

@@ -48,9 +48,8 @@ use pin_project_lite::pin_project;
 /// lock. It is held for a few steps at a time, and never while a waker runs. So that exit is not for interrupt or signal handlers.
 ///
 /// Up to 4096 waits at a time have room in the tracker (32 bytes each, on 64-bit targets), which makes it when it is first needed, and
-/// keeps it: from then on
-/// a wait that comes and goes there, and its end, allocate nothing. Those beyond are in the list of an event of the crate
-/// `event-listener`: each takes two allocations, and the end of their round some more.
+/// keeps it: from then on a wait that comes and goes there, and its end, allocate nothing. Those beyond are in the list of an event of
+/// the crate `event-listener`: each takes two allocations, and the end of their round some more.
 ///
 /// # Who runs the wakers
 ///

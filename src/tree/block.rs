@@ -20,8 +20,8 @@
 //! the first one that has no MORE (calibration `who_goes_on_says_so`).
 //!
 //! The *first* block of a token belongs to it (`annex`), is made by its second waiter and stays until the last handle
-//! on the token goes. It is in no list: who marks the token has heard of it (`announce_block`), and takes a handle on the token for
-//! it. It has one segment, and gets three more, each when somebody comes to it. When they are full, too, waiters come into *further*
+//! on the token goes. It is in no list: who marks the token has heard of it (`announce_block`), and what keeps the token for
+//! him, keeps it (`wake`). It has one segment, and gets three more, each when somebody comes to it. When they are full, too, waiters come into *further*
 //! blocks, hidden children of the token, each of which is kept by the handles of its waiters. One of them is *open*: who comes takes a
 //! handle on it out of the *purse* of the first block (`purse`). If the open block is full, a new one takes its place. A block that nobody
 //! waits in is freed, unless it is the first one or the open one.

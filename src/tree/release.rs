@@ -106,7 +106,8 @@ unsafe fn end_waiting(node: *mut Node, seen: State, bin: &mut Bin) -> Word {
         let first = annex.block_of(node);
         #[cfg(feature = "alloc")]
         if !first.is_null() {
-            // Somebody may look at the block, or have it to wake, by a handle that he has taken for it.
+            // Somebody may look at the block, or have it to wake, by a handle that he has taken for it (calibrations
+            // `who_is_not_the_last_ends_no_block`, `a_block_ends_before_its_token`).
             if !at(node).state.release_or_announce_the_last() {
                 return 0;
             }

@@ -1,7 +1,7 @@
 //! `explore`, actors, and wakers that count. Also for the models in `src/time/fixed`, where std has to be named.
 #![allow(dead_code, reason = "each model file uses its part")]
 
-use cancel_tree::{CancellationToken, model};
+use cancel_tree::{CancellationToken, WaitForCancellationFutureOwned, model};
 use std::boxed::Box;
 use std::cell::Cell;
 use std::future::Future;
@@ -111,6 +111,13 @@ impl Wake for Counter {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
+}
+
+/// A wait for the token that has a handle of its own, polled once.
+pub fn wait(token: &CancellationToken, waker: &Waker) -> WaitForCancellationFutureOwned {
+    let mut wait = token.clone().cancelled_owned();
+    assert!(poll(&mut wait, waker).is_pending());
+    wait
 }
 
 pub fn poll<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {

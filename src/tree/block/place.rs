@@ -32,6 +32,8 @@ pub(in super::super) enum NoPlace {
 
 /// Puts the waker of a further waiter into a block of the token.
 ///
+/// Lock-free: tried again if another has made the first block, or a canceller has come, meanwhile; and as `arm`.
+///
 /// # Safety
 /// The caller holds a handle on `token`, which lives on the heap.
 pub(in super::super) unsafe fn wait(token: *mut Node, mut waker: Waker) -> Result<Place, NoPlace> {
